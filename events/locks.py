@@ -1,0 +1,164 @@
+"""The locks of held tickets, in the cache: for speed and freshness, never for truth.
+
+One hash per event, `locks:1:{event_id}`, one field per held ticket, its value the booking's
+id, each field with its own time to live. `HSETEX … FNX` takes all or none in one command
+(Valkey 9, Redis 8; https://valkey.io/commands/hsetex/).
+
+Every function answers `UNKNOWN` or `None` when the cache is away; the caller then asks the
+database alone. No function here raises because of the cache.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from django_redis import get_redis_connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# A process that dies between the lock and the commit blocks a seat for this long.
+LEASE_SECONDS = 5
+
+# Deletes only the fields that still hold the booking's id, so that nobody gives back
+# the lock of another.
+RELEASE_SCRIPT = """
+local released = 0
+for i = 2, #ARGV do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[1] then
+    released = released + redis.call('HDEL', KEYS[1], ARGV[i])
+  end
+end
+return released
+"""
+
+
+class LockResult(enum.Enum):
+    GOT = "got"
+    TAKEN = "taken"
+    UNKNOWN = "unknown"
+
+
+class CircuitBreaker:
+    """Stops calling a cache that does not answer, so that it costs milliseconds once.
+
+    Opens at the first failure for `open_seconds`; after that one thread at a time probes.
+    """
+
+    def __init__(self, open_seconds: float = 2.0) -> None:
+        self.open_seconds = open_seconds
+        self._lock = threading.Lock()
+        self._retry_at = 0.0
+
+    def allows_call(self) -> bool:
+        """Whether to try now. While open, the one call per period that is let through is the probe."""
+        if self._retry_at == 0.0:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if now < self._retry_at:
+                return False
+            self._retry_at = now + self.open_seconds
+            return True
+
+    def record_success(self) -> None:
+        self._retry_at = 0.0
+
+    def record_failure(self) -> None:
+        self._retry_at = time.monotonic() + self.open_seconds
+
+
+breaker = CircuitBreaker()
+
+
+def lock_key(event_id: int) -> str:
+    """The one place that names the key; the 1 is the layout's version."""
+    return f"locks:1:{{{event_id}}}"
+
+
+def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResult:
+    """Take the locks of all tickets for the lease, or none of them."""
+    pairs = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
+    answer = _ask(
+        lambda client: client.execute_command(
+            "HSETEX", lock_key(event_id), "FNX", "EX", LEASE_SECONDS, "FIELDS", len(ticket_ids), *pairs
+        )
+    )
+    if answer is None:
+        return LockResult.UNKNOWN
+    return LockResult.GOT if answer == 1 else LockResult.TAKEN
+
+
+def keep(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *, milliseconds: int) -> None:
+    """Hold the locks for what is left of the reservation. Only after the row is committed as ours."""
+    if milliseconds <= 0 or not ticket_ids:
+        return
+    pairs = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
+    _ask(
+        lambda client: client.execute_command(
+            "HSETEX", lock_key(event_id), "PX", milliseconds, "FIELDS", len(ticket_ids), *pairs
+        )
+    )
+
+
+def release(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> None:
+    """Give back the locks that this booking owns, and no others."""
+    if ticket_ids:
+        _ask(lambda client: client.eval(RELEASE_SCRIPT, 1, lock_key(event_id), str(booking_id), *ticket_ids))
+
+
+def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
+    """The ids of the event's locked tickets, or None when the cache does not say."""
+    fields = _ask(lambda client: client.hkeys(lock_key(event_id)))
+    return None if fields is None else frozenset(int(field) for field in fields)
+
+
+def owners(event_id: int, ticket_ids: Iterable[int] | None = None) -> dict[int, UUID]:
+    """Who holds which of the event's locks; empty when the cache does not say."""
+    held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}
+    wanted = None if ticket_ids is None else set(ticket_ids)
+    return {
+        int(field): UUID(value.decode())
+        for field, value in held.items()
+        if wanted is None or int(field) in wanted
+    }
+
+
+def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
+    """Those of the tickets whose lock lives longer than a lease, so that it was once committed."""
+    if not ticket_ids:
+        return set()
+    lives = _ask(
+        lambda client: client.execute_command(
+            "HPTTL", lock_key(event_id), "FIELDS", len(ticket_ids), *ticket_ids
+        )
+    )
+    return {
+        ticket_id
+        for ticket_id, milliseconds in zip(ticket_ids, lives or [], strict=False)
+        if milliseconds > LEASE_SECONDS * 1000
+    }
+
+
+def _ask(call: Callable[[Redis], Answer]) -> Answer | None:
+    """Run `call` on the raw client; None when the breaker is open or the cache fails."""
+    if not breaker.allows_call():
+        return None
+    try:
+        # The primary: a replica may not have heard of the newest locks.
+        answer = call(get_redis_connection("locks", write=True))
+    except (RedisError, OSError) as error:
+        breaker.record_failure()
+        logger.warning("The lock cache does not answer (%s); holds go through the database alone.", error)
+        return None
+    breaker.record_success()
+    return answer

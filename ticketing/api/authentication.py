@@ -1,0 +1,69 @@
+"""Who calls the API: an account by its key, an account by its session, or a guest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request
+
+from bookings.models import ApiKey, User, hash_secret
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Token <key>`, looked up by its hash."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "token":
+            return None
+        found = ApiKey.objects.select_related("account").filter(key_hash=hash_secret(key.strip())).first()
+        if found is None or not found.account.is_active:
+            raise exceptions.AuthenticationFailed("This key is not valid.")
+        # Once an hour is enough to tell a key in use from a forgotten one.
+        now = timezone.now()
+        if found.last_used_at is None or now - found.last_used_at > timedelta(hours=1):
+            ApiKey.objects.filter(pk=found.pk).update(last_used_at=now)
+        return found.account, found
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Token"
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """The site's own session; a guest with a session is asked for the CSRF token too."""
+
+    def authenticate(self, request: Request) -> tuple[User | AnonymousUser, None] | None:
+        return super().authenticate(request)  # type: ignore[return-value]
+
+    def authenticate_header(self, request: Request) -> str:
+        # Makes a missing sign-in 401 rather than 403.
+        return "Token"
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells the OpenAPI document how a key is sent."""
+
+    target_class = "ticketing.api.authentication.TokenAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token <key>`, with a key from the account's page.",
+        }
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells the OpenAPI document about the site's session."""
+
+    target_class = "ticketing.api.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "session"}

@@ -1,0 +1,40 @@
+"""Lists by cursor, over a stable key, so that no row is shown twice or left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import DataError
+from django.db.models import QuerySet
+from rest_framework import pagination
+from rest_framework.request import Request
+
+from ticketing.api.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+
+class CursorPagination(pagination.CursorPagination):
+    """`?cursor=` and `?page_size=` up to 100; a cursor we did not make is an error, not a crash."""
+
+    page_size_query_param = "page_size"
+    max_page_size = 100
+    ordering = "-id"
+
+    def get_page_size(self, request: Request) -> int | None:
+        asked = request.query_params.get(self.page_size_query_param)
+        if asked is None:
+            return self.page_size
+        if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= self.max_page_size:
+            raise InvalidParameter("page_size", f"Must be a whole number from 1 to {self.max_page_size}.")
+        return int(asked)
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValidationError, ValueError, DataError) as error:
+            raise InvalidParameter("cursor", "This cursor was not made by this list.") from error

@@ -1,0 +1,64 @@
+"""JSON in, and nothing else: an object, not too deep, without characters no column can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser
+
+MAX_DEPTH = 20
+
+
+class BodyTooLarge(APIException):
+    """The body is larger than any request to this API needs to be."""
+
+    status_code = 413
+    default_code = "body_too_large"
+    default_detail = f"The body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."
+
+
+class StrictJSONParser(BaseParser):
+    """Parses `application/json`. Raises `ParseError` for what is not a JSON object."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
+        try:
+            data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        except RecursionError as error:
+            raise ParseError("The JSON is nested too deeply.") from error
+        except ValueError as error:
+            raise ParseError(f"The body is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise ParseError("The body must be a JSON object.")
+        _check(data, depth=1)
+        return data
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(value: Any, *, depth: int) -> None:
+    """Raise `ParseError` for nesting beyond `MAX_DEPTH` and for text PostgreSQL cannot store."""
+    if depth > MAX_DEPTH:
+        raise ParseError("The JSON is nested too deeply.")
+    if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ParseError("The JSON has a character that is not allowed in text.")
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            _check(key, depth=depth)
+            _check(member, depth=depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            _check(member, depth=depth + 1)

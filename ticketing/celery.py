@@ -1,0 +1,15 @@
+"""The Celery application and its timetable.
+
+Every entry is safe to run twice, at once, or never: rows in the database say what is
+to be done, and a task that finds nothing to do ends at once.
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticketing.settings")
+
+app = Celery("ticketing")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
