@@ -1,0 +1,21 @@
+"""What every test starts with: an empty cache, and caches that are apart for each xdist worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django_redis import get_redis_connection
+
+from events import locks
+from ticketing.api import limits
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """Ids start again in every test database, so a lock left behind would be another ticket's."""
+    for breaker in (locks.breaker, limits.breaker):
+        breaker.record_success()
+    for alias in ("default", "locks"):
+        get_redis_connection(alias).flushdb()
+    yield
