@@ -311,6 +311,7 @@ class PaymentNotice(models.Model):
 
     gateway = models.CharField(_("gateway"), max_length=40)
     provider_id = models.CharField(_("the gateway's id"), max_length=200)
+    reference = models.CharField(_("gateway's reference of the payment"), max_length=200)
     payload = models.JSONField(_("payload"), encoder=DjangoJSONEncoder)
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
     applied_at = models.DateTimeField(_("applied"), null=True, blank=True)

@@ -6,7 +6,7 @@ import typing
 from datetime import timedelta
 from typing import Self
 
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
 if typing.TYPE_CHECKING:
@@ -27,6 +27,10 @@ class BookingQuerySet(QuerySet["Booking"]):
     def counting_towards_limit(self) -> Self:
         """What counts when a buyer's tickets are counted: live holds and booked bookings."""
         return self.filter(Q(status="booked") | Q(status="reserved", expires_at__gt=Now()))
+
+    def confirmation_due(self) -> Self:
+        """Booked, with an address to write to, and not written to yet."""
+        return self.filter(status="booked", confirmation_sent_at=None).exclude(email="")
 
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)
@@ -54,7 +58,7 @@ class PaymentQuerySet(QuerySet["Payment"]):
 
     def undecided(self) -> Self:
         """Sent to the gateway, and not known to have ended."""
-        return self.filter(Q(status="pending") | Q(status="authorised", decision=""))
+        return self.filter(status="pending")
 
     def decided_but_unfinished(self) -> Self:
         """Money that is to be taken or given back, and has not been."""

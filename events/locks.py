@@ -14,7 +14,7 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -122,15 +122,16 @@ def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
     return None if fields is None else frozenset(int(field) for field in fields)
 
 
-def owners(event_id: int, ticket_ids: Iterable[int] | None = None) -> dict[int, UUID]:
-    """Who holds which of the event's locks; empty when the cache does not say."""
+def owners(event_id: int) -> dict[int, UUID]:
+    """Which booking holds each of the event's locks; empty when the cache does not say."""
     held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}
-    wanted = None if ticket_ids is None else set(ticket_ids)
-    return {
-        int(field): UUID(value.decode())
-        for field, value in held.items()
-        if wanted is None or int(field) in wanted
-    }
+    return {int(field): UUID(value.decode()) for field, value in held.items()}
+
+
+def events_with_locks() -> list[int]:
+    """The events that have any lock; empty when the cache does not say."""
+    keys = _ask(lambda client: list(client.scan_iter(match="locks:1:*", count=1000))) or []
+    return [int(key.decode().rpartition(":")[2].strip("{}")) for key in keys]
 
 
 def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:

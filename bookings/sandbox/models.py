@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -36,7 +35,6 @@ class SandboxIntent(models.Model):
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3)
     description = models.CharField(max_length=300)
-    metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     return_url = models.URLField(max_length=2000)
     decline_reason = models.CharField(max_length=40, blank=True)
     # How the buyer asked for notices to be sent: normal, duplicate, never, delay:SECONDS.

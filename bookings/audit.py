@@ -1,0 +1,141 @@
+"""The invariants of the box office, checked over the whole database (I1 to I5 of the architecture).
+
+Each check is one statement that returns a row for every violation. Something that is still
+on its way, such as money that is due to be captured, is not a violation until it is overdue.
+"""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+# How long work that the timetable finishes alone may take before it counts as lost.
+OVERDUE = "interval '1 hour'"
+
+CHECKS: dict[str, str] = {
+    "I1 {0}: ticket {1} is {2}, but its booking {3} is {4}": """
+        SELECT event.slug, ticket.id, ticket.status, booking.reference, booking.status
+        FROM events_ticket ticket
+        JOIN events_event event ON event.id = ticket.event_id
+        JOIN bookings_booking booking ON booking.id = ticket.booking_id
+        WHERE (ticket.status = 'booked' AND booking.status <> 'booked')
+           OR (ticket.status = 'reserved' AND booking.status NOT IN ('reserved', 'expired'))
+    """,
+    "I1 ticket {0} belongs to booking {1}, which has no item for it": """
+        SELECT ticket.id, booking.reference
+        FROM events_ticket ticket
+        JOIN bookings_booking booking ON booking.id = ticket.booking_id
+        WHERE NOT EXISTS (
+            SELECT FROM bookings_bookingitem item
+            WHERE item.booking_id = ticket.booking_id AND item.ticket_id = ticket.id
+        )
+    """,
+    "I1 booking {0} has ticket {1} of another event": """
+        SELECT booking.reference, ticket.id
+        FROM bookings_bookingitem item
+        JOIN bookings_booking booking ON booking.id = item.booking_id
+        JOIN events_ticket ticket ON ticket.id = item.ticket_id
+        WHERE ticket.event_id <> booking.event_id
+    """,
+    "I2 booking {0} is booked, but its ticket {1} is {2}": """
+        SELECT booking.reference, ticket.id, ticket.status
+        FROM bookings_booking booking
+        JOIN bookings_bookingitem item ON item.booking_id = booking.id
+        JOIN events_ticket ticket ON ticket.id = item.ticket_id
+        WHERE booking.status = 'booked'
+          AND (ticket.status <> 'booked' OR ticket.booking_id IS DISTINCT FROM booking.id)
+    """,
+    "I2 booking {0} is booked and has no tickets": """
+        SELECT booking.reference
+        FROM bookings_booking booking
+        WHERE booking.status = 'booked'
+          AND NOT EXISTS (SELECT FROM bookings_bookingitem item WHERE item.booking_id = booking.id)
+    """,
+    "I2 booking {0} is booked, but its ticket {1} has no code": """
+        SELECT booking.reference, item.ticket_id
+        FROM bookings_booking booking
+        JOIN bookings_bookingitem item ON item.booking_id = booking.id
+        WHERE booking.status = 'booked' AND item.code IS NULL
+    """,
+    "I3 booking {0} ({1}): tickets for {2}, but {3} taken or due to be taken": """
+        SELECT booking.reference, booking.status, price.sum, paid.sum
+        FROM bookings_booking booking
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(item.price), 0) AS sum
+            FROM bookings_bookingitem item
+            WHERE item.booking_id = booking.id AND booking.status = 'booked'
+        ) price
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(payment.amount), 0) AS sum
+            FROM bookings_payment payment
+            WHERE payment.booking_id = booking.id
+              AND payment.decision = 'capture'
+              AND payment.status IN ('authorised', 'captured')
+        ) paid
+        WHERE price.sum <> paid.sum
+    """,
+    "I3 booking {0}: its total is {1}, its items cost {2}": """
+        SELECT booking.reference, booking.total, sum(item.price)
+        FROM bookings_booking booking
+        JOIN bookings_bookingitem item ON item.booking_id = booking.id
+        GROUP BY booking.id
+        HAVING booking.total <> sum(item.price)
+    """,
+    "I3 payment {0} is {1} {2}, its booking {3} {4}": """
+        SELECT payment.id, payment.amount, payment.currency, booking.total, booking.currency
+        FROM bookings_payment payment
+        JOIN bookings_booking booking ON booking.id = payment.booking_id
+        WHERE payment.amount <> booking.total OR payment.currency <> booking.currency
+    """,
+    "I4 ticket {0} is reserved until {1}, its booking {2} only until {3}": """
+        SELECT ticket.id, ticket.reserved_until, booking.reference, booking.expires_at
+        FROM events_ticket ticket
+        JOIN bookings_booking booking ON booking.id = ticket.booking_id
+        WHERE ticket.status = 'reserved' AND ticket.reserved_until <> booking.expires_at
+    """,
+    "I4 booking {0} is a live hold, but its ticket {1} is not reserved for it": """
+        SELECT booking.reference, item.ticket_id
+        FROM bookings_booking booking
+        JOIN bookings_bookingitem item ON item.booking_id = booking.id
+        JOIN events_ticket ticket ON ticket.id = item.ticket_id
+        WHERE booking.status = 'reserved' AND booking.expires_at > statement_timestamp()
+          AND (ticket.status <> 'reserved' OR ticket.booking_id IS DISTINCT FROM booking.id)
+    """,
+    "I5 payment {0} of booking {1}: {2}, to {3}, and not done for an hour": f"""
+        SELECT payment.id, booking.reference, payment.status, payment.decision
+        FROM bookings_payment payment
+        JOIN bookings_booking booking ON booking.id = payment.booking_id
+        WHERE ((payment.status = 'authorised')
+               OR (payment.status = 'captured' AND payment.decision = 'void'))
+          AND payment.updated_at < statement_timestamp() - {OVERDUE}
+    """,
+    "I5 payment {0} of booking {1} has been open since {2}": f"""
+        SELECT payment.id, booking.reference, payment.created_at
+        FROM bookings_payment payment
+        JOIN bookings_booking booking ON booking.id = payment.booking_id
+        WHERE payment.status = 'pending'
+          AND booking.expires_at < statement_timestamp() - 3 * {OVERDUE}
+    """,
+    "I5 payment {0} was taken for booking {1}, which is {2}": """
+        SELECT payment.id, booking.reference, booking.status
+        FROM bookings_payment payment
+        JOIN bookings_booking booking ON booking.id = payment.booking_id
+        WHERE payment.status = 'captured' AND payment.decision = 'capture' AND booking.status <> 'booked'
+    """,
+    "I5 notice {0} from {1} has waited since {2}": f"""
+        SELECT notice.provider_id, notice.gateway, notice.received_at
+        FROM bookings_paymentnotice notice
+        WHERE notice.applied_at IS NULL AND notice.received_at < statement_timestamp() - {OVERDUE}
+    """,
+}
+
+
+def find_violations() -> list[str]:
+    """A line for each violation of an invariant; empty when all is well."""
+    lines = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Over a large season this takes longer than a request may.
+        cursor.execute("SET LOCAL statement_timeout = '10min'")
+        for sentence, query in CHECKS.items():
+            cursor.execute(query)
+            lines += [sentence.format(*row) for row in cursor.fetchall()]
+    return lines

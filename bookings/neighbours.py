@@ -1,0 +1,103 @@
+"""Choosing seats for people who only say how many: side by side, near the front, in the middle.
+
+A choice that leaves a single seat alone between others is the last resort, as nobody buys it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from events.models import PriceTier
+
+
+class SeatState(NamedTuple):
+    """A seat of a tier as the choice sees it; `place` counts along the row, aisles leave a gap."""
+
+    ticket_id: int
+    section: str
+    row_index: int
+    place: int
+    is_free: bool
+
+
+class Choice(NamedTuple):
+    """Seats side by side, with what is against them; the smallest is the best."""
+
+    orphans: int
+    distance: float
+    row_index: int
+    section: str
+    ticket_ids: tuple[int, ...]
+
+
+def free_seats(tier: PriceTier, *, locked: frozenset[int], section: str | None = None) -> list[SeatState]:
+    """Every seat of the tier (or of one section of it) in the order of its rows, free or not."""
+    tickets = tier.tickets.filter(seat__isnull=False).with_current_status()
+    if section is not None:
+        tickets = tickets.filter(seat__section=section)
+    rows = tickets.order_by("seat__section", "seat__row_index", "seat__place").values_list(
+        "id", "seat__section", "seat__row_index", "seat__place", "current_status"
+    )
+    return [
+        SeatState(ticket_id, name, row_index, place, status == "available" and ticket_id not in locked)
+        for ticket_id, name, row_index, place, status in rows
+    ]
+
+
+def choose_neighbours(
+    seats: Sequence[SeatState], quantity: int, *, near: tuple[int, int] | None = None, among_best: int = 1
+) -> list[int] | None:
+    """The ticket ids of the best `quantity` free seats side by side, or None.
+
+    `seats` must be in the order of section, row and place. "Best" is the fewest single seats left
+    over, then the front rows and the middle of a row, or whatever is closest to `near`, a pair
+    of row index and place. With `among_best` above one, a random one of that many best.
+    """
+    choices = sorted(_choices(seats, quantity, near))[:among_best]
+    if not choices:
+        return None
+    return list(random.choice(choices).ticket_ids)  # noqa: S311  # Spreads buyers; no secret.
+
+
+def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | None:
+    """Free seats that are not side by side, close to each other in the plan's order; None if too few."""
+    free = [seat.ticket_id for seat in seats if seat.is_free]
+    if len(free) < quantity:
+        return None
+    index = {seat.ticket_id: number for number, seat in enumerate(seats)}
+    windows = (free[start : start + quantity] for start in range(len(free) - quantity + 1))
+    return min(windows, key=lambda window: index[window[-1]] - index[window[0]])
+
+
+def _choices(seats: Sequence[SeatState], quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
+    for (section, row_index), group in itertools.groupby(seats, key=lambda seat: (seat.section, seat.row_index)):
+        row = list(group)
+        middle = (row[0].place + row[-1].place) / 2
+        for run in _runs(row):
+            for start in range(len(run) - quantity + 1):
+                window = run[start : start + quantity]
+                centre = (window[0].place + window[-1].place) / 2
+                if near is None:
+                    distance = 2 * row_index + abs(centre - middle)
+                else:
+                    distance = 2 * abs(row_index - near[0]) + abs(centre - near[1])
+                left_over = (start, len(run) - quantity - start)
+                yield Choice(
+                    left_over.count(1), distance, row_index, section, tuple(seat.ticket_id for seat in window)
+                )
+
+
+def _runs(row: Sequence[SeatState]) -> Iterator[list[SeatState]]:
+    """The stretches of free seats without a gap between them."""
+    run: list[SeatState] = []
+    for seat in row:
+        if run and (not seat.is_free or seat.place != run[-1].place + 1):
+            yield run
+            run = []
+        if seat.is_free:
+            run.append(seat)
+    if run:
+        yield run

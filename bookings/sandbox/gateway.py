@@ -1,0 +1,125 @@
+"""The sandbox gateway as the box office sees it: the adapter, and the signature of its notices."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from bookings.exceptions import InvalidNotice
+from bookings.gateways import GatewayError, GatewayPayment, GatewayState, Notice
+from bookings.sandbox.models import SandboxIntent
+from bookings.sandbox.notices import queue_notice
+
+SIGNATURE_HEADER = "Sandbox-Signature"
+# As Stripe's libraries do: a notice older, or from further in the future, may be a replay.
+TOLERANCE_SECONDS = 300
+
+STATES = {
+    SandboxIntent.Status.OPEN: GatewayState.OPEN,
+    SandboxIntent.Status.CONFIRMING: GatewayState.OPEN,
+    SandboxIntent.Status.AUTHORISED: GatewayState.AUTHORISED,
+    SandboxIntent.Status.DECLINED: GatewayState.DECLINED,
+    SandboxIntent.Status.CAPTURED: GatewayState.CAPTURED,
+    SandboxIntent.Status.VOIDED: GatewayState.VOIDED,
+    SandboxIntent.Status.REFUNDED: GatewayState.REFUNDED,
+}
+
+
+def sign(body: bytes, *, timestamp: int) -> str:
+    """The signature header of a notice: `t=…,v1=…`, an HMAC-SHA256 of the time stamp and the body."""
+    message = str(timestamp).encode() + b"." + body
+    digest = hmac.new(settings.SANDBOX_WEBHOOK_SECRET.encode(), message, hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={digest}"
+
+
+class SandboxGateway:
+    """Talks to the sandbox's own records as another adapter talks to a service over the network."""
+
+    def create(
+        self, *, key: str, amount: Decimal, currency: str, description: str, return_url: str
+    ) -> GatewayPayment:
+        intent, _created = SandboxIntent.objects.get_or_create(
+            idempotency_key=key,
+            defaults={
+                "amount": amount,
+                "currency": currency,
+                "description": description,
+                "return_url": return_url,
+            },
+        )
+        return _described(intent)
+
+    def retrieve(self, reference: str) -> GatewayPayment:
+        try:
+            return _described(SandboxIntent.objects.get(pk=reference))
+        except SandboxIntent.DoesNotExist as error:
+            raise GatewayError(f"no payment {reference}") from error
+
+    def capture(self, reference: str, *, key: str) -> GatewayPayment:
+        status = SandboxIntent.Status
+        return _move(reference, allowed={status.AUTHORISED}, to=status.CAPTURED)
+
+    def void(self, reference: str, *, key: str) -> GatewayPayment:
+        status = SandboxIntent.Status
+        return _move(
+            reference, allowed={status.OPEN, status.CONFIRMING, status.AUTHORISED}, to=status.VOIDED
+        )
+
+    def refund(self, reference: str, *, amount: Decimal, key: str) -> GatewayPayment:
+        status = SandboxIntent.Status
+        return _move(reference, allowed={status.CAPTURED}, to=status.REFUNDED)
+
+    def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Notice:
+        _check_signature(body, headers.get(SIGNATURE_HEADER, ""))
+        try:
+            payload = json.loads(body)
+            return Notice(provider_id=payload["id"], reference=payload["payment"], payload=payload)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidNotice("The notice cannot be read.") from error
+
+
+def _described(intent: SandboxIntent) -> GatewayPayment:
+    return GatewayPayment(
+        reference=intent.pk,
+        state=STATES[SandboxIntent.Status(intent.status)],
+        amount=intent.amount,
+        currency=intent.currency,
+        redirect_url=settings.SITE_URL + reverse("sandbox:pay", args=[intent.pk]),
+        reason=intent.decline_reason,
+    )
+
+
+def _move(reference: str, *, allowed: set[SandboxIntent.Status], to: SandboxIntent.Status) -> GatewayPayment:
+    """Change an intent's state once; asking again for the state it has is the same answer."""
+    with transaction.atomic():
+        try:
+            intent = SandboxIntent.objects.select_for_update().get(pk=reference)
+        except SandboxIntent.DoesNotExist as error:
+            raise GatewayError(f"no payment {reference}") from error
+        if intent.status in allowed:
+            intent.status = to
+            intent.save(update_fields=["status"])
+            queue_notice(intent)
+        elif intent.status != to:
+            raise GatewayError(f"a payment that is {intent.status} cannot become {to}")
+    return _described(intent)
+
+
+def _check_signature(body: bytes, header: str) -> None:
+    """Raises `InvalidNotice` unless the header signs this body, lately."""
+    parts = dict(part.partition("=")[::2] for part in header.split(","))
+    stamp = parts.get("t", "")
+    if not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+        raise InvalidNotice("The signature header is missing or malformed.")
+    if abs(time.time() - int(stamp)) > TOLERANCE_SECONDS:
+        raise InvalidNotice("The time stamp is too old or in the future.")
+    if not hmac.compare_digest(sign(body, timestamp=int(stamp)).encode(), header.encode()):
+        raise InvalidNotice("The signature is wrong.")

@@ -1,0 +1,95 @@
+"""The sandbox's notices: queued with the change they tell of, sent over HTTP until accepted."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import timedelta
+
+import httpx
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import timezone
+
+from bookings.sandbox.models import SandboxIntent, SandboxNotice
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+# Longer than a delivery can take, so that two workers do not send one notice at once.
+CLAIM = timedelta(seconds=15)
+LONGEST_DELAY = 3600
+
+
+def queue_notice(intent: SandboxIntent) -> None:
+    """Write down that a notice of the intent's state is to be sent, in the way the payer asked for."""
+    mode, _, argument = intent.notice_mode.partition(":")
+    if mode == "never":
+        return
+    delay = timedelta(seconds=int(argument) if mode == "delay" else 0)
+    SandboxNotice.objects.create(
+        intent=intent,
+        kind=f"payment.{intent.status}",
+        copies=2 if mode == "duplicate" else 1,
+        next_attempt_at=timezone.now() + delay,
+    )
+
+
+def is_notice_mode(text: str) -> bool:
+    """Whether `text` is `normal`, `duplicate`, `never`, or `delay:` and up to an hour's seconds."""
+    mode, _, argument = text.partition(":")
+    if mode == "delay":
+        return argument.isascii() and argument.isdigit() and int(argument) <= LONGEST_DELAY
+    return text in {"normal", "duplicate", "never"}
+
+
+def deliver_notices() -> int:
+    """Send the notices that are due; returns how many were accepted."""
+    return sum(_deliver(notice) for notice in _claim_due())
+
+
+def _claim_due() -> list[SandboxNotice]:
+    """Take due notices off the queue for a while: another worker leaves them alone."""
+    due = SandboxNotice.objects.filter(delivered_at=None, next_attempt_at__lte=Now()).order_by("next_attempt_at")
+    with transaction.atomic():
+        claimed = list(due.select_for_update(skip_locked=True)[:BATCH])
+        SandboxNotice.objects.filter(pk__in=[notice.pk for notice in claimed]).update(
+            next_attempt_at=Now() + CLAIM, attempts=F("attempts") + 1
+        )
+    return claimed
+
+
+def _deliver(notice: SandboxNotice) -> bool:
+    accepted = all(_post(notice) for _copy in range(notice.copies))
+    if accepted:
+        notice.delivered_at = timezone.now()
+        notice.save(update_fields=["delivered_at"])
+    else:
+        pause = timedelta(seconds=min(2 ** (notice.attempts + 1), 300))
+        notice.next_attempt_at = timezone.now() + pause
+        notice.save(update_fields=["next_attempt_at"])
+    return accepted
+
+
+def _post(notice: SandboxNotice) -> bool:
+    """Send one copy; true when the box office answered 200."""
+    # Here and not above: the gateway queues notices, and signs them.
+    from bookings.sandbox.gateway import SIGNATURE_HEADER, sign
+
+    body = json.dumps(
+        {"id": notice.pk, "type": notice.kind, "payment": notice.intent_id, "created": notice.created_at.isoformat()}
+    ).encode()
+    headers = {
+        "Content-Type": "application/json",
+        SIGNATURE_HEADER: sign(body, timestamp=int(time.time())),
+    }
+    url = settings.SITE_URL + reverse("payment-webhook", args=["sandbox"])
+    try:
+        return httpx.post(url, content=body, headers=headers, timeout=5).status_code == httpx.codes.OK
+    except httpx.HTTPError as error:
+        logger.warning("Notice %s was not accepted: %s", notice.pk, error)
+        return False

@@ -1,0 +1,447 @@
+"""Holding tickets: take, extend, give back, expire. The same functions serve pages, API and admin.
+
+The order of locks is the same everywhere, so that nobody can deadlock: first the buyer's
+advisory lock, then the booking's row, then its payment's, then tickets by their ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from bookings.exceptions import (
+    AlreadyBooked,
+    BookingClosed,
+    ExtensionLimit,
+    HoldExpired,
+    InvalidTickets,
+    LimitExceeded,
+    NotOnSale,
+    TicketsUnavailable,
+)
+from bookings.models import Booking, BookingItem, IdempotencyKey, User, hash_secret
+from bookings.neighbours import choose_neighbours, choose_scattered, free_seats
+from events import locks
+from events.models import Event, PriceTier, Ticket
+
+logger = logging.getLogger(__name__)
+
+HOLD = timedelta(seconds=settings.HOLD_SECONDS)
+SWEEP_BATCH = 500
+# How often to look again when another buyer took what was about to be chosen for this one.
+CHOICE_ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Who asks: an account, else an e-mail address, else only a network address."""
+
+    account: User | None = None
+    email: str = ""
+    address: str | None = None
+
+    @property
+    def is_nameless(self) -> bool:
+        return self.account is None and not self.email
+
+
+@dataclass(frozen=True)
+class HeldBooking:
+    """A new hold, and the secret that proves it is the buyer's; told once, as only its hash is kept."""
+
+    booking: Booking
+    access_token: str
+
+
+# --- Taking -----------------------------------------------------------------------------
+
+
+def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> HeldBooking:
+    """Reserve exactly these tickets for ten minutes, or none of them.
+
+    Raises `TicketsUnavailable` naming the ones that are gone, `NotOnSale`, `LimitExceeded`, or
+    `InvalidTickets` for ids that are not this event's.
+    """
+    wanted = sorted(set(ticket_ids))
+    if not wanted or len(wanted) != len(ticket_ids):
+        raise InvalidTickets("tickets", "Name at least one ticket, and none twice.")
+    if len(wanted) > event.max_tickets_per_booking:
+        raise LimitExceeded(limit=event.max_tickets_per_booking)
+    booking_id = uuid4()
+    if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
+        raise _gone(event, wanted, locks.locked_ticket_ids(event.pk) or ())
+    try:
+        with transaction.atomic():
+            return _reserve(event, booking_id, buyer, len(wanted), lambda: wanted)
+    except TicketsUnavailable as refusal:
+        locks.release(event.pk, wanted, booking_id)
+        raise _gone(event, wanted, refusal.unavailable) from None
+    except BaseException:
+        locks.release(event.pk, wanted, booking_id)
+        raise
+
+
+def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buyer: Buyer) -> HeldBooking:
+    """Reserve `quantity` tickets of a tier: neighbours where seats are numbered, any otherwise.
+
+    Raises `TicketsUnavailable` with how many are left, and with a suggestion where enough
+    seats are free but not side by side; otherwise as `hold_tickets`.
+    """
+    tier = PriceTier.objects.filter(event=event, pk=price_tier_id).first()
+    if tier is None:
+        raise InvalidTickets("price_tier", "This event has no such price tier.")
+    if quantity < 1:
+        raise InvalidTickets("quantity", "Ask for at least one ticket.")
+    if quantity > event.max_tickets_per_booking:
+        raise LimitExceeded(limit=event.max_tickets_per_booking)
+    choose = _hold_neighbours if tier.is_seated else _hold_general_admission
+    return choose(event, tier, quantity, buyer)
+
+
+def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
+    """Choose and hold; when others were quicker, choose again among what is left."""
+    for attempt in range(CHOICE_ATTEMPTS):
+        free = free_seats(tier, locked=locks.locked_ticket_ids(event.pk) or frozenset())
+        # After a collision the very best seats are where everybody looks: spread out.
+        chosen = choose_neighbours(free, quantity, among_best=1 + 4 * attempt)
+        if chosen is None:
+            raise TicketsUnavailable(
+                available=sum(seat.is_free for seat in free), suggestion=choose_scattered(free, quantity) or []
+            )
+        try:
+            return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
+        except TicketsUnavailable:
+            continue
+    raise TicketsUnavailable(available=tier.tickets.available().count())
+
+
+def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
+    """Take any free rows, passing over those that another buyer is just taking."""
+    for attempt in range(CHOICE_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return _reserve(event, uuid4(), buyer, quantity, lambda: _pick_any(tier, quantity))
+        except TicketsUnavailable:
+            left = tier.tickets.available().count()
+        if left < quantity:
+            break
+        # Enough are free, but locked by buyers who may yet roll back: look again.
+        time.sleep(random.uniform(0.005, 0.02) * (attempt + 1))  # noqa: S311  # Jitter, not a secret.
+    raise TicketsUnavailable(available=left)
+
+
+def _pick_any(tier: PriceTier, quantity: int) -> list[int]:
+    """Lock up to `quantity` free rows of the tier: unsold ones first, then lapsed ones."""
+
+    def pick(condition: Q, count: int) -> list[int]:
+        rows = tier.tickets.filter(condition).order_by("id").values_list("id", flat=True)
+        return list(rows.select_for_update(skip_locked=True, no_key=True)[:count])
+
+    picked = pick(Q(status=Ticket.Status.AVAILABLE), quantity)
+    if len(picked) < quantity:
+        lapsed = Q(status=Ticket.Status.RESERVED, reserved_until__lte=Now())
+        picked += pick(lapsed, quantity - len(picked))
+    return sorted(picked)
+
+
+def _reserve(
+    event: Event, booking_id: UUID, buyer: Buyer, quantity: int, pick: Callable[[], Sequence[int]]
+) -> HeldBooking:
+    """Make the booking and move the picked tickets to it; runs inside a transaction of the caller.
+
+    Picks only once the buyer's own lock is taken: see the order of locks at the top. The
+    conditional update is what decides: it counts the rows that were still free when it reached
+    them, by the database's clock.
+    """
+    now = _check_sale_open(event)
+    _check_limit(event, buyer, adding=quantity)
+    ticket_ids = pick()
+    if len(ticket_ids) != quantity:
+        raise TicketsUnavailable
+    tickets = list(
+        event.tickets.filter(id__in=ticket_ids).with_current_status().select_related("price_tier").lock_in_order()
+    )
+    if len(tickets) != quantity:
+        raise InvalidTickets("tickets", "Some of these are not tickets of this event.")
+    token = secrets.token_urlsafe(24)
+    booking = Booking.objects.create(
+        id=booking_id,
+        event=event,
+        account=buyer.account,
+        email=buyer.email,
+        access_token_hash=hash_secret(token),
+        client_address=buyer.address if buyer.is_nameless else None,
+        expires_at=now + HOLD,
+        total=sum((ticket.price_tier.price for ticket in tickets), Decimal(0)),
+        currency=event.currency,
+    )
+    taken = (
+        Ticket.objects.filter(id__in=ticket_ids)
+        .available()
+        .update(status=Ticket.Status.RESERVED, booking_id=booking.pk, reserved_until=booking.expires_at)
+    )
+    if taken != quantity:
+        raise TicketsUnavailable(
+            unavailable=[t.pk for t in tickets if t.current_status != Ticket.Status.AVAILABLE]
+        )
+    BookingItem.objects.bulk_create(
+        BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price) for t in tickets
+    )
+    _keep_locks_after_commit(booking, ticket_ids, left=HOLD)
+    return HeldBooking(booking, token)
+
+
+def _check_sale_open(event: Event) -> datetime:
+    """Raise `NotOnSale` unless the event can be bought now; return the database's time."""
+    row = (
+        Event.objects.filter(pk=event.pk)
+        .annotate(database_now=Now())
+        .values_list("status", "on_sale_at", "off_sale_at", "starts_at", "database_now")
+        .get()
+    )
+    status, on_sale_at, off_sale_at, starts_at, now = row
+    if status == Event.Status.PUBLISHED and on_sale_at is not None and now < on_sale_at:
+        raise NotOnSale(on_sale_at=on_sale_at)
+    if status != Event.Status.PUBLISHED or now >= (off_sale_at or starts_at):
+        raise NotOnSale
+    return now
+
+
+def _check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
+    """Raise `LimitExceeded` if the buyer would have more of this event than allowed.
+
+    Counted under an advisory lock of the buyer, as a count alone guards nothing against two
+    requests at once. A buyer without a name is known by the network address.
+    """
+    limit = event.max_tickets_per_booking
+    if buyer.account is not None:
+        whose, who = Q(account=buyer.account), f"account:{buyer.account.pk}"
+    elif buyer.email:
+        whose, who = Q(email=buyer.email), f"email:{buyer.email}"
+    elif buyer.address:
+        whose = Q(account=None, email="", client_address=buyer.address, status=Booking.Status.RESERVED)
+        who, limit = f"address:{buyer.address}", settings.HOLD_TICKETS_PER_ADDRESS
+    else:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"limit:{event.pk}:{who}"])
+    counted = Booking.objects.filter(whose, event=event).counting_towards_limit().exclude(pk=besides)
+    if BookingItem.objects.filter(booking__in=counted).count() + adding > limit:
+        raise LimitExceeded(limit=limit)
+
+
+def _gone(event: Event, wanted: Sequence[int], unavailable: Sequence[int] | frozenset[int]) -> TicketsUnavailable:
+    """The refusal that names which of the wanted tickets are gone, and what is near them."""
+    lost = [ticket_id for ticket_id in wanted if ticket_id in set(unavailable)] or list(wanted)
+    return TicketsUnavailable(unavailable=lost, suggestion=suggest_instead(event, wanted, lost))
+
+
+def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) -> list[int]:
+    """As many free tickets as are wanted, near the lost ones and of the same tier; empty if none.
+
+    Seats side by side in the lost seat's section where there are any.
+    """
+    first = event.tickets.filter(pk=lost[0]).select_related("price_tier", "seat").first()
+    if first is None:
+        return []
+    locked = locks.locked_ticket_ids(event.pk) or frozenset()
+    if first.seat is None:
+        free = first.price_tier.tickets.available().exclude(pk__in=locked)
+        return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
+    seats = free_seats(first.price_tier, locked=locked, section=first.seat.section)
+    near = (first.seat.row_index, first.seat.place)
+    return choose_neighbours(seats, len(wanted), near=near) or []
+
+
+def _keep_locks_after_commit(booking: Booking, ticket_ids: Sequence[int], *, left: timedelta) -> None:
+    """Once the rows are ours for certain, let the locks live as long as the rows say, and no longer."""
+    started = time.monotonic()
+
+    def keep() -> None:
+        spent = time.monotonic() - started
+        milliseconds = int((left.total_seconds() - spent) * 1000)
+        locks.keep(booking.event_id, ticket_ids, booking.pk, milliseconds=milliseconds)
+
+    transaction.on_commit(keep, robust=True)
+
+
+# --- Changing ---------------------------------------------------------------------------
+
+
+def extend_hold(*, booking_id: UUID) -> Booking:
+    """Give a live hold ten more minutes.
+
+    Raises `ExtensionLimit`, `HoldExpired`, `AlreadyBooked` or `BookingClosed`.
+    """
+    with transaction.atomic():
+        booking, now = lock_live_hold(booking_id)
+        if booking.extensions_used >= booking.event.max_extensions:
+            raise ExtensionLimit
+        booking.expires_at += HOLD
+        booking.extensions_used += 1
+        booking.save(update_fields=["expires_at", "extensions_used"])
+        tickets = Ticket.objects.of_booking(booking.pk).lock_in_order()
+        ids = [ticket.pk for ticket in tickets]
+        Ticket.objects.filter(pk__in=ids).update(reserved_until=booking.expires_at)
+        _keep_locks_after_commit(booking, ids, left=booking.expires_at - now)
+    return booking
+
+
+def release_hold(*, booking_id: UUID) -> None:
+    """Give a hold's tickets back at once. Asking again changes nothing.
+
+    Raises `AlreadyBooked`, or `BookingClosed` for one that was cancelled or refunded.
+    """
+    with transaction.atomic():
+        booking = lock_booking(booking_id)
+        if booking.status == Booking.Status.BOOKED:
+            raise AlreadyBooked
+        if booking.status in {Booking.Status.CANCELLED, Booking.Status.REFUNDED}:
+            raise BookingClosed(booking.status)
+        if booking.status == Booking.Status.RESERVED:
+            close_hold(booking, Booking.Status.RELEASED)
+
+
+def close_hold(booking: Booking, status: Booking.Status) -> None:
+    """End a locked, reserved booking: free the tickets that are still its own, then its locks."""
+    ids = [ticket.pk for ticket in Ticket.objects.of_booking(booking.pk).lock_in_order()]
+    free_tickets(ids)
+    booking.status = status
+    booking.save(update_fields=["status"])
+    give_back_locks_after_commit(booking, ids)
+
+
+def free_tickets(ticket_ids: Sequence[int]) -> int:
+    """Put locked tickets back on sale."""
+    return Ticket.objects.filter(pk__in=ticket_ids).update(
+        status=Ticket.Status.AVAILABLE, booking_id=None, reserved_until=None
+    )
+
+
+def give_back_locks_after_commit(booking: Booking, ticket_ids: Sequence[int]) -> None:
+    transaction.on_commit(lambda: locks.release(booking.event_id, ticket_ids, booking.pk), robust=True)
+
+
+def change_details(
+    *,
+    booking_id: UUID,
+    email: str | None = None,
+    name: str | None = None,
+    holder_names: Mapping[int, str] | None = None,
+) -> Booking:
+    """Set who buys and who will use each ticket (by ticket id), until the booking is booked.
+
+    Raises `LimitExceeded` when the e-mail address has reached the event's limit with other
+    bookings, `InvalidTickets` for a ticket of another booking, and as `lock_live_hold`.
+    """
+    with transaction.atomic():
+        booking, _now = lock_live_hold(booking_id)
+        if email is not None:
+            _change_email(booking, email.strip().lower())
+        if name is not None:
+            booking.name = name
+        booking.save(update_fields=["email", "name", "client_address"])
+        _change_holder_names(booking, holder_names or {})
+    return booking
+
+
+def _change_email(booking: Booking, email: str) -> None:
+    if email and booking.account is None and email != booking.email:
+        buyer = Buyer(email=email)
+        _check_limit(booking.event, buyer, adding=booking.items.count(), besides=booking.pk)
+        # From now on the limit counts by the e-mail address.
+        booking.client_address = None
+    booking.email = email
+
+
+def _change_holder_names(booking: Booking, holder_names: Mapping[int, str]) -> None:
+    items = {item.ticket_id: item for item in booking.items.filter(ticket_id__in=holder_names)}
+    if len(items) != len(holder_names):
+        raise InvalidTickets("tickets", "Some of these tickets are not in this booking.")
+    for ticket_id, item in items.items():
+        item.holder_name = holder_names[ticket_id]
+    BookingItem.objects.bulk_update(items.values(), ["holder_name"])
+
+
+def lock_booking(booking_id: UUID) -> Booking:
+    """The booking with its event, its row locked until the transaction ends; with `database_now`.
+
+    Raises `Booking.DoesNotExist`.
+    """
+    rows = Booking.objects.select_related("event").annotate(database_now=Now())
+    return rows.select_for_update(no_key=True, of=("self",)).get(pk=booking_id)
+
+
+def lock_live_hold(booking_id: UUID) -> tuple[Booking, datetime]:
+    """Lock a booking that must be a hold with time left; returns it and the database's time.
+
+    Raises `AlreadyBooked`, `HoldExpired` or `BookingClosed`.
+    """
+    booking = lock_booking(booking_id)
+    # Read after the wait for the lock, during which the hold may have run out.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    if booking.status == Booking.Status.BOOKED:
+        raise AlreadyBooked
+    if booking.status == Booking.Status.EXPIRED or (booking.is_hold and booking.expires_at <= now):
+        raise HoldExpired
+    if not booking.is_hold:
+        raise BookingClosed(booking.status)
+    return booking, now
+
+
+# --- Tidying ----------------------------------------------------------------------------
+
+
+def sweep_expired_holds() -> int:
+    """Close holds that have run out and free their rows; returns how many bookings it closed.
+
+    Tidiness only: everything else already treats those tickets as free. One sweeper works at a
+    time, in batches, and passes over whatever a buyer is just paying for.
+    """
+    swept = 0
+    while closed := _sweep_batch():
+        swept += closed
+    _release_ghost_locks()
+    IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(days=1)).delete()
+    return swept
+
+
+def _sweep_batch() -> int:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('sweep', 0))")
+            if not cursor.fetchone()[0]:
+                return 0
+        rows = Booking.objects.lapsed_holds().order_by("expires_at")
+        ids = [b.pk for b in rows.select_for_update(skip_locked=True, no_key=True)[:SWEEP_BATCH]]
+        tickets = Ticket.objects.filter(booking_id__in=ids, status=Ticket.Status.RESERVED)
+        free_tickets([ticket.pk for ticket in tickets.lock_in_order()])
+        return Booking.objects.filter(pk__in=ids).update(status=Booking.Status.EXPIRED)
+
+
+def _release_ghost_locks() -> None:
+    """Drop locks that outlived their hold because the cache was away when they were given back.
+
+    A lock younger than its lease may belong to a hold that is just being written: left alone.
+    """
+    for event_id in locks.events_with_locks():
+        owners = locks.owners(event_id)
+        rows = Ticket.objects.filter(pk__in=owners, status=Ticket.Status.RESERVED)
+        held = dict(rows.values_list("pk", "booking_id"))
+        ghosts = [ticket_id for ticket_id, owner in owners.items() if held.get(ticket_id) != owner]
+        for ticket_id in locks.kept_beyond_lease(event_id, ghosts):
+            locks.release(event_id, [ticket_id], owners[ticket_id])
