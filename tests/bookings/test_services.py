@@ -1,0 +1,369 @@
+"""Holding: what a hold takes, refuses, extends and gives back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from bookings import exceptions, services
+from bookings.models import Booking
+from bookings.services import Buyer, hold_best_available, hold_tickets
+from events import locks
+from events.models import Event, Ticket
+from tests.factories import (
+    make_event,
+    make_general_admission,
+    make_seated,
+    make_seated_event,
+    make_user,
+    ticket_ids,
+)
+from tests.utils import assert_audit_is_clean, let_hold_lapse
+
+GUEST = Buyer(email="guest@example.org")
+
+pytestmark = pytest.mark.django_db
+
+
+def states(event: Event) -> list[str]:
+    return list(event.tickets.order_by("position").values_list("status", flat=True))
+
+
+def test_hold_reserves_exactly_the_wanted_tickets():
+    event = make_seated_event(seats=4, price="12.50")
+    wanted = ticket_ids(event)[1:3]
+
+    held = hold_tickets(event=event, ticket_ids=wanted, buyer=GUEST)
+
+    booking = Booking.objects.get()
+    assert states(event) == ["available", "reserved", "reserved", "available"]
+    assert list(booking.items.values_list("ticket_id", "price")) == [(i, Decimal("12.50")) for i in wanted]
+    assert (booking.total, booking.currency, booking.status) == (Decimal("25.00"), "EUR", "reserved")
+    assert booking.has_access_token(held.access_token)
+    assert not booking.has_access_token("another")
+    assert set(event.tickets.filter(booking_id=booking.pk).values_list("reserved_until", flat=True)) == {
+        booking.expires_at
+    }
+    assert timedelta(seconds=598) < booking.expires_at - timezone.now() <= timedelta(seconds=600)
+    assert_audit_is_clean()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hold_keeps_its_locks_for_what_is_left_and_no_longer():
+    event = make_seated_event(seats=2)
+    ids = ticket_ids(event)
+
+    held = hold_tickets(event=event, ticket_ids=ids, buyer=GUEST)
+
+    assert locks.owners(event.pk) == dict.fromkeys(ids, held.booking.pk)
+    assert locks.kept_beyond_lease(event.pk, ids) == set(ids)
+    lives = locks._ask(lambda c: c.execute_command("HPTTL", locks.lock_key(event.pk), "FIELDS", 2, *ids))
+    assert all(590_000 < life <= 600_000 for life in lives)
+
+
+def test_hold_of_a_taken_ticket_holds_nothing_and_names_what_is_gone_and_what_is_near():
+    event = make_seated_event(seats=6)
+    ids = ticket_ids(event)
+    hold_tickets(event=event, ticket_ids=ids[:1], buyer=GUEST)
+    locks.release(event.pk, ids[:1], Booking.objects.get().pk)
+
+    with pytest.raises(exceptions.TicketsUnavailable) as refusal:
+        hold_tickets(event=event, ticket_ids=ids[:2], buyer=Buyer(email="other@example.org"))
+
+    assert refusal.value.unavailable == ids[:1]
+    assert refusal.value.suggestion == ids[1:3]
+    assert Booking.objects.count() == 1
+    assert states(event) == ["reserved"] + ["available"] * 5
+    assert locks.locked_ticket_ids(event.pk) == frozenset()
+
+
+def test_hold_of_a_locked_ticket_does_not_write_to_the_database(django_assert_num_queries):
+    event = make_seated_event(seats=3)
+    ids = ticket_ids(event)
+    hold_tickets(event=event, ticket_ids=ids, buyer=GUEST)
+
+    # The one query looks for something near; the tickets themselves are not asked about.
+    with django_assert_num_queries(2), pytest.raises(exceptions.TicketsUnavailable) as refusal:
+        hold_tickets(event=event, ticket_ids=ids[:1], buyer=Buyer(email="other@example.org"))
+
+    assert refusal.value.unavailable == ids[:1]
+    assert refusal.value.suggestion == []
+
+
+def test_lapsed_hold_can_be_taken_at_once_without_a_sweeper():
+    event = make_seated_event(seats=2)
+    first = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    let_hold_lapse(first)
+    locks.release(event.pk, ticket_ids(event), first.pk)
+
+    second = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+
+    assert set(event.tickets.values_list("booking_id", flat=True)) == {second.pk}
+    assert_audit_is_clean()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": Event.Status.DRAFT},
+        {"status": Event.Status.CANCELLED},
+        {"status": Event.Status.POSTPONED},
+        {"off_sale_at": timezone.now() - timedelta(minutes=1)},
+        {"starts_at": timezone.now() - timedelta(minutes=1)},
+    ],
+)
+def test_hold_outside_the_sale_is_refused(fields):
+    event = make_seated_event(seats=1, **fields)
+
+    with pytest.raises(exceptions.NotOnSale) as refusal:
+        hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
+
+    assert refusal.value.on_sale_at is None
+    assert states(event) == ["available"]
+
+
+def test_hold_before_the_sale_says_when_it_begins():
+    on_sale_at = timezone.now() + timedelta(days=1)
+    event = make_seated_event(seats=1, on_sale_at=on_sale_at)
+
+    with pytest.raises(exceptions.NotOnSale) as refusal:
+        hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
+
+    assert refusal.value.on_sale_at == on_sale_at
+
+
+def test_hold_of_another_events_ticket_is_refused():
+    event, other = make_seated_event(seats=1), make_seated_event(seats=1)
+
+    with pytest.raises(exceptions.InvalidTickets):
+        hold_tickets(event=event, ticket_ids=ticket_ids(event) + ticket_ids(other), buyer=GUEST)
+
+    assert (states(event), states(other)) == (["available"], ["available"])
+
+
+@pytest.mark.parametrize("ids", [[], [1, 1]])
+def test_hold_of_no_ticket_or_one_twice_is_refused(ids):
+    with pytest.raises(exceptions.InvalidTickets):
+        hold_tickets(event=make_seated_event(), ticket_ids=ids, buyer=GUEST)
+
+
+def test_blocked_ticket_cannot_be_held():
+    event = make_seated_event(seats=1)
+    event.tickets.update(status=Ticket.Status.BLOCKED)
+
+    with pytest.raises(exceptions.TicketsUnavailable):
+        hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
+
+    assert states(event) == ["blocked"]
+
+
+def test_limit_counts_all_live_and_booked_bookings_of_an_account():
+    event = make_seated_event(seats=6, max_tickets_per_booking=3)
+    ids = ticket_ids(event)
+    buyer = Buyer(account=make_user(), email="a@example.org")
+    hold_tickets(event=event, ticket_ids=ids[:2], buyer=buyer)
+
+    with pytest.raises(exceptions.LimitExceeded) as refusal:
+        hold_tickets(event=event, ticket_ids=ids[2:4], buyer=buyer)
+    assert refusal.value.limit == 3
+
+    hold_tickets(event=event, ticket_ids=ids[2:3], buyer=buyer)
+    hold_tickets(event=event, ticket_ids=ids[3:6], buyer=Buyer(account=make_user()))
+    assert states(event) == ["reserved"] * 6
+
+
+def test_limit_forgets_lapsed_and_released_holds():
+    event = make_seated_event(seats=3, max_tickets_per_booking=1)
+    ids = ticket_ids(event)
+    let_hold_lapse(hold_tickets(event=event, ticket_ids=ids[:1], buyer=GUEST).booking)
+    released = hold_tickets(event=event, ticket_ids=ids[1:2], buyer=GUEST).booking
+    services.release_hold(booking_id=released.pk)
+
+    hold_tickets(event=event, ticket_ids=ids[2:], buyer=GUEST)
+
+    assert Booking.objects.open_holds().count() == 1
+
+
+def test_limit_of_a_nameless_buyer_is_by_network_address(settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 3
+    event = make_seated_event(seats=6)
+    ids = ticket_ids(event)
+    here = Buyer(address="192.0.2.1")
+    hold_tickets(event=event, ticket_ids=ids[:2], buyer=here)
+
+    with pytest.raises(exceptions.LimitExceeded) as refusal:
+        hold_tickets(event=event, ticket_ids=ids[2:4], buyer=here)
+
+    assert refusal.value.limit == 3
+    hold_tickets(event=event, ticket_ids=ids[2:4], buyer=Buyer(address="192.0.2.2"))
+
+
+def test_best_available_takes_neighbours_in_the_middle_of_the_front_row():
+    event = make_event()
+    tier = make_seated(event, rows=2, seats=8)
+
+    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+
+    assert list(held.booking.items.values_list("ticket__position", flat=True)) == [3, 4]
+
+
+def test_best_available_without_neighbours_suggests_what_is_free():
+    event = make_seated_event(seats=5)
+    ids = ticket_ids(event)
+    hold_tickets(event=event, ticket_ids=[ids[1], ids[3]], buyer=GUEST)
+
+    with pytest.raises(exceptions.TicketsUnavailable) as refusal:
+        hold_best_available(
+            event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=Buyer(email="b@example.org")
+        )
+
+    assert (refusal.value.available, refusal.value.suggestion) == (3, [ids[0], ids[2]])
+
+
+def test_general_admission_takes_any_and_says_how_many_are_left():
+    event = make_event()
+    tier = make_general_admission(event, 3)
+    hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+
+    with pytest.raises(exceptions.TicketsUnavailable) as refusal:
+        hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+
+    assert refusal.value.available == 1
+    assert sorted(states(event)) == ["available", "reserved", "reserved"]
+
+
+def test_general_admission_takes_lapsed_tickets_again():
+    event = make_event()
+    tier = make_general_admission(event, 2)
+    let_hold_lapse(hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST).booking)
+
+    again = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST).booking
+
+    assert set(event.tickets.values_list("booking_id", flat=True)) == {again.pk}
+
+
+def test_extension_gives_ten_more_minutes_as_often_as_the_event_allows():
+    event = make_seated_event(seats=1, max_extensions=2)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+
+    for _time in range(2):
+        extended = services.extend_hold(booking_id=booking.pk)
+    with pytest.raises(exceptions.ExtensionLimit):
+        services.extend_hold(booking_id=booking.pk)
+
+    assert extended.expires_at == booking.expires_at + timedelta(minutes=20)
+    assert extended.extensions_left == 0
+    assert event.tickets.get().reserved_until == extended.expires_at
+    assert_audit_is_clean()
+
+
+def test_extension_of_a_lapsed_hold_is_refused():
+    event = make_seated_event(seats=1)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    let_hold_lapse(booking)
+
+    with pytest.raises(exceptions.HoldExpired):
+        services.extend_hold(booking_id=booking.pk)
+
+    assert not event.tickets.filter(reserved_until__gt=timezone.now()).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_release_gives_tickets_and_locks_back_and_can_be_repeated():
+    event = make_seated_event(seats=2)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+
+    services.release_hold(booking_id=booking.pk)
+    services.release_hold(booking_id=booking.pk)
+
+    booking.refresh_from_db()
+    assert booking.status == "released"
+    assert states(event) == ["available", "available"]
+    assert locks.locked_ticket_ids(event.pk) == frozenset()
+
+
+def test_release_leaves_tickets_that_someone_else_has_meanwhile():
+    event = make_seated_event(seats=2)
+    ids = ticket_ids(event)
+    first = hold_tickets(event=event, ticket_ids=ids, buyer=GUEST).booking
+    let_hold_lapse(first)
+    locks.release(event.pk, ids, first.pk)
+    second = hold_tickets(event=event, ticket_ids=ids[:1], buyer=Buyer(email="b@example.org")).booking
+
+    services.release_hold(booking_id=first.pk)
+
+    assert list(event.tickets.order_by("position").values_list("booking_id", flat=True)) == [second.pk, None]
+
+
+def test_details_can_be_changed_while_the_hold_lives():
+    event = make_seated_event(seats=2)
+    ids = ticket_ids(event)
+    booking = hold_tickets(event=event, ticket_ids=ids, buyer=Buyer(address="192.0.2.1")).booking
+
+    services.change_details(
+        booking_id=booking.pk, email="Ada@Example.org", name="Ada", holder_names={ids[1]: "Grace"}
+    )
+
+    booking.refresh_from_db()
+    assert (booking.email, booking.name, booking.client_address) == ("ada@example.org", "Ada", None)
+    assert list(booking.items.values_list("holder_name", flat=True)) == ["", "Grace"]
+
+
+def test_details_cannot_be_used_to_pass_the_limit():
+    event = make_seated_event(seats=2, max_tickets_per_booking=1)
+    ids = ticket_ids(event)
+    hold_tickets(event=event, ticket_ids=ids[:1], buyer=GUEST)
+    nameless = hold_tickets(event=event, ticket_ids=ids[1:], buyer=Buyer(address="192.0.2.1")).booking
+
+    with pytest.raises(exceptions.LimitExceeded):
+        services.change_details(booking_id=nameless.pk, email=GUEST.email)
+
+    nameless.refresh_from_db()
+    assert nameless.email == ""
+
+
+def test_details_of_another_bookings_ticket_are_refused_and_nothing_is_kept():
+    event = make_seated_event(seats=2)
+    ids = ticket_ids(event)
+    booking = hold_tickets(event=event, ticket_ids=ids[:1], buyer=GUEST).booking
+
+    with pytest.raises(exceptions.InvalidTickets):
+        services.change_details(booking_id=booking.pk, name="Ada", holder_names={ids[1]: "Mallory"})
+
+    booking.refresh_from_db()
+    assert booking.name == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sweeper_closes_lapsed_holds_and_leaves_live_ones():
+    event = make_seated_event(seats=3)
+    ids = ticket_ids(event)
+    lapsed = hold_tickets(event=event, ticket_ids=ids[:2], buyer=GUEST).booking
+    live = hold_tickets(event=event, ticket_ids=ids[2:], buyer=GUEST).booking
+    let_hold_lapse(lapsed)
+
+    assert services.sweep_expired_holds() == 1
+    assert services.sweep_expired_holds() == 0
+
+    lapsed.refresh_from_db()
+    live.refresh_from_db()
+    assert (lapsed.status, live.status) == ("expired", "reserved")
+    assert states(event) == ["available", "available", "reserved"]
+    assert_audit_is_clean()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sweeper_drops_locks_that_outlived_their_hold_but_no_lease():
+    event = make_seated_event(seats=3)
+    ids = ticket_ids(event)
+    held = hold_tickets(event=event, ticket_ids=ids[:1], buyer=GUEST).booking
+    ghost = Booking(event=event).pk
+    locks.keep(event.pk, [ids[1]], ghost, milliseconds=500_000)
+    locks.take(event.pk, [ids[2]], ghost)
+
+    services.sweep_expired_holds()
+
+    assert locks.owners(event.pk) == {ids[0]: held.pk, ids[2]: ghost}

@@ -1,0 +1,49 @@
+"""Helpers for tests that race: real threads, each with its own connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.models import F
+
+from bookings.audit import find_violations
+from bookings.models import Booking
+from events.models import Ticket
+
+
+def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run every call in its own thread, all released at once; returns results or the errors raised."""
+    results: list[Any] = [None] * len(calls)
+    barrier = threading.Barrier(len(calls))
+
+    def run(number: int, call: Callable[[], Any]) -> None:
+        try:
+            barrier.wait(timeout=60)
+            results[number] = call()
+        except Exception as error:
+            results[number] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
+
+
+def let_hold_lapse(booking: Booking, *, seconds: int = 1) -> None:
+    """Move the end of a hold into the past, in the booking and in its tickets alike."""
+    until = Booking.objects.values_list("expires_at", flat=True).get(pk=booking.pk)
+    moved = timedelta(minutes=10, seconds=seconds)
+    Booking.objects.filter(pk=booking.pk).update(expires_at=until - moved)
+    Ticket.objects.filter(booking_id=booking.pk).update(reserved_until=F("reserved_until") - moved)
+
+
+def assert_audit_is_clean() -> None:
+    assert find_violations() == []
