@@ -1,0 +1,308 @@
+"""Changes that an organiser makes to an event. Each refuses with an `OrganiserError`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from django.db import connection, transaction
+from django.db.models import Case, Exists, IntegerField, Max, OuterRef, Q, QuerySet, When
+from django.db.models.fields.reverse_related import ForeignObjectRel
+from django.utils.translation import gettext as _
+
+from events.exceptions import QuantityTooLow, TicketsTaken, WrongStatus
+from events.models import Event, PriceTier, Ticket
+from events.querysets import is_available
+from events.sale_plan import SalePlan, plan_sale
+
+Progress = Callable[[int, int], None]
+# Small enough for the role's statement timeout, large enough to be quick.
+BATCH = 10_000
+
+IS_FREE = is_available() | Q(status=Ticket.Status.BLOCKED)
+
+MAKE_SEAT_TICKETS = """
+INSERT INTO events_ticket (event_id, price_tier_id, seat_id, position, status)
+SELECT %(event)s, tier, seat,
+       %(position)s + row_number() OVER (ORDER BY tier_order, section, row_index, place) - 1, 'available'
+FROM (
+    SELECT seat.id AS seat, sold.tier, sold.tier_order, seat.section, seat.row_index, seat.place
+    FROM events_seat AS seat
+    JOIN unnest(%(sections)s::text[], %(categories)s::text[], %(tiers)s::bigint[], %(orders)s::int[])
+        AS sold (section, category, tier, tier_order)
+        ON sold.section = seat.section AND sold.category = seat.category
+    WHERE seat.venue_id = %(venue)s
+        AND NOT EXISTS (SELECT FROM events_ticket WHERE event_id = %(event)s AND seat_id = seat.id)
+    ORDER BY sold.tier_order, seat.section, seat.row_index, seat.place
+    LIMIT %(limit)s
+) AS missing
+"""
+
+MAKE_GENERAL_ADMISSION = """
+INSERT INTO events_ticket (event_id, price_tier_id, position, status)
+SELECT %(event)s, %(tier)s, position, 'available'
+FROM generate_series(%(position)s::int, %(position)s::int + %(count)s::int - 1) AS position
+"""
+
+
+# --- Publishing -----------------------------------------------------------------------
+
+
+def publish_event(event: Event, *, progress: Progress | None = None) -> int:
+    """Put the event on sale: make its tickets, and say how many are new.
+
+    Works in steps that commit one by one (unless the caller has a transaction open), so that
+    progress can be told as `progress(done, total)`. The status changes in the last step; a run
+    that breaks off is finished by the next one. Publishing again after a change adds what is new,
+    drops what is no longer sold, and leaves the positions of all other tickets alone.
+
+    Raises before anything is changed: `TicketsTaken` where a reserved or booked ticket would be
+    dropped, `NothingForSale` and `UnclearPrice` where the price tiers make no sense, and
+    `WrongStatus` for a cancelled event. Locks the event and its venue.
+    """
+    with transaction.atomic():
+        plan = _lock_and_plan(event)
+        _drop_uncovered(event, plan)
+        _shrink_general_admission(event, plan)
+        _move_between_tiers(event, plan)
+    made, before = 0, event.tickets.count()
+    while True:
+        with transaction.atomic():
+            plan = _lock_and_plan(event)
+            count = _make_seat_tickets(event, plan) or _make_general_admission(event, plan)
+            if not count:
+                _set_status(event, Event.Status.PUBLISHED)
+                return made
+        made += count
+        if progress is not None:
+            progress(min(before + made, plan.total), plan.total)
+
+
+def _lock_and_plan(event: Event) -> SalePlan:
+    """Lock the event and its venue's seats against other organisers, and plan from what is there now."""
+    locked = _lock(event)
+    if locked.status == Event.Status.CANCELLED:
+        raise WrongStatus(_("A cancelled event cannot go on sale again. Clone it instead."))
+    return plan_sale(locked)
+
+
+def _lock(event: Event) -> Event:
+    rows = Event.objects.select_related("venue").select_for_update(no_key=True, of=("self", "venue"))
+    return rows.get(pk=event.pk)
+
+
+def _set_status(event: Event, status: str) -> None:
+    event.status = status
+    event.save(update_fields=["status", "updated_at"])
+
+
+def _drop_uncovered(event: Event, plan: SalePlan) -> None:
+    """Take tickets that no tier sells any more off sale; raises if someone has one of them."""
+    covered = plan.seats_sold_by(*plan.seated).filter(pk=OuterRef("seat_id"))
+    uncovered = event.tickets.filter(
+        Q(seat__isnull=True, price_tier__is_seated=True) | Q(seat__isnull=False) & ~Exists(covered)
+    )
+    drop_tickets(uncovered)
+
+
+def drop_tickets(tickets: QuerySet[Ticket]) -> None:
+    """Delete the tickets, all or none; raises `TicketsTaken` if one is reserved or booked.
+
+    One that somebody once held is part of a booking's history: it stays, kept back.
+    Needs an open transaction.
+    """
+    _lock_in_order(tickets.filter(IS_FREE))
+    _delete_or_keep_back(tickets.filter(IS_FREE))
+    _refuse_if_taken(tickets.exclude(IS_FREE))
+
+
+def _lock_in_order(tickets: QuerySet[Ticket]) -> list[int]:
+    """Lock the rows as buyers do, by id, so that neither waits for the other in a circle."""
+    rows = Ticket.objects.filter(pk__in=tickets.order_by().values("pk")).order_by("pk")
+    return list(rows.select_for_update().values_list("pk", flat=True))
+
+
+def _delete_or_keep_back(tickets: QuerySet[Ticket]) -> None:
+    # Without Django's collector, which would load every row to look for what `was_held` excludes.
+    unheld = tickets.filter(~was_held()).order_by()
+    unheld._raw_delete(using=unheld.db)
+    tickets.filter(was_held()).update(status=Ticket.Status.BLOCKED, booking_id=None, reserved_until=None)
+
+
+def was_held() -> Q:
+    """Whether anything refers to the ticket: the items of bookings, which this app does not know."""
+    referring = Q(pk__in=[])
+    for relation in Ticket._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel):
+            rows = relation.related_model._default_manager
+            referring |= Exists(rows.filter(**{relation.field.name: OuterRef("pk")}))
+    return referring
+
+
+def _refuse_if_taken(tickets: QuerySet[Ticket]) -> None:
+    total = tickets.count()
+    if total:
+        some = tickets.select_related("seat", "price_tier").order_by("position")[:5]
+        raise TicketsTaken([describe(ticket) for ticket in some], total)
+
+
+def describe(ticket: Ticket) -> str:
+    """The ticket in words; reads its seat and price tier."""
+    return str(ticket.seat) if ticket.seat else f"{ticket.price_tier} {ticket.position}"
+
+
+def _shrink_general_admission(event: Event, plan: SalePlan) -> None:
+    for tier in plan.general_admission:
+        _shrink(tier, event.tickets.filter(price_tier=tier, seat__isnull=True))
+
+
+def _shrink(tier: PriceTier, tickets: QuerySet[Ticket]) -> None:
+    """Take what is beyond the tier's quantity off sale, the newest first."""
+    quantity = tier.quantity or 0
+    if tickets.count() <= quantity:
+        return
+    _lock_in_order(tickets.filter(IS_FREE))
+    taken = tickets.exclude(IS_FREE).count()
+    if taken > quantity:
+        raise QuantityTooLow(tier, taken)
+    surplus = tickets.count() - quantity
+    # Those that an earlier run had to keep back come first: they are off sale already.
+    kept_back = Q(was_held(), status=Ticket.Status.BLOCKED)
+    order = Case(When(kept_back, then=0), When(was_held(), then=2), default=1, output_field=IntegerField())
+    going = tickets.filter(IS_FREE).order_by(order, "-position").values_list("pk", flat=True)[:surplus]
+    _delete_or_keep_back(Ticket.objects.filter(pk__in=list(going)))
+
+
+def _move_between_tiers(event: Event, plan: SalePlan) -> None:
+    """Give tickets that nobody has the tier that sells their seat now."""
+    for tier in plan.seated:
+        misplaced = event.tickets.filter(IS_FREE, seat__in=plan.seats_sold_by(tier)).exclude(price_tier=tier)
+        if _lock_in_order(misplaced):
+            misplaced.filter(IS_FREE).update(price_tier=tier)
+
+
+def _make_seat_tickets(event: Event, plan: SalePlan) -> int:
+    """Make the next batch of tickets for seats that are sold and have none; 0 when all have theirs."""
+    rows = [
+        (group.section, group.category, tier.pk, order)
+        for order, tier in enumerate(plan.tiers)
+        for group in plan.groups_of(tier)
+    ]
+    if not rows:
+        return 0
+    sections, categories, tiers, orders = (list(column) for column in zip(*rows, strict=True))
+    return _execute(
+        MAKE_SEAT_TICKETS,
+        event=event.pk,
+        venue=plan.venue_id,
+        position=_next_position(event),
+        sections=sections,
+        categories=categories,
+        tiers=tiers,
+        orders=orders,
+        limit=BATCH,
+    )
+
+
+def _make_general_admission(event: Event, plan: SalePlan) -> int:
+    """Make the next batch of the first tier that has fewer tickets than its quantity."""
+    for tier in plan.general_admission:
+        missing = (tier.quantity or 0) - event.tickets.filter(price_tier=tier, seat__isnull=True).count()
+        if missing > 0:
+            return _execute(
+                MAKE_GENERAL_ADMISSION,
+                event=event.pk,
+                tier=tier.pk,
+                position=_next_position(event),
+                count=min(missing, BATCH),
+            )
+    return 0
+
+
+def _execute(statement: str, **values: object) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.rowcount
+
+
+def _next_position(event: Event) -> int:
+    last = event.tickets.aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
+
+
+# --- Keeping tickets back -------------------------------------------------------------
+
+
+def block_tickets(ticket_ids: Sequence[int]) -> int:
+    """Keep available tickets back from sale; says how many. Reserved and booked ones are left alone."""
+    return _change_status(ticket_ids, Ticket.Status.AVAILABLE, Ticket.Status.BLOCKED)
+
+
+def unblock_tickets(ticket_ids: Sequence[int]) -> int:
+    """Put tickets that were kept back on sale again; says how many."""
+    return _change_status(ticket_ids, Ticket.Status.BLOCKED, Ticket.Status.AVAILABLE)
+
+
+def _change_status(ticket_ids: Sequence[int], before: str, after: str) -> int:
+    with transaction.atomic():
+        tickets = Ticket.objects.filter(pk__in=ticket_ids)
+        _lock_in_order(tickets)
+        return tickets.filter(status=before).update(status=after)
+
+
+# --- The event's status ---------------------------------------------------------------
+
+
+def postpone_event(event: Event) -> None:
+    """Stop the sale until there is a new date. Bookings keep their tickets."""
+    _change_event(event, {Event.Status.PUBLISHED}, Event.Status.POSTPONED)
+
+
+def cancel_event(event: Event) -> None:
+    """Stop the sale for good. Nobody's money is given back by this."""
+    _change_event(event, {Event.Status.PUBLISHED, Event.Status.POSTPONED}, Event.Status.CANCELLED)
+
+
+def _change_event(event: Event, allowed: set[Event.Status], status: Event.Status) -> None:
+    with transaction.atomic():
+        locked = _lock(event)
+        if locked.status not in allowed:
+            raise WrongStatus(
+                _("The event is %(status)s, so this cannot be done.")
+                % {"status": locked.get_status_display()}
+            )
+        _set_status(event, status)
+
+
+def clone_event(event: Event) -> Event:
+    """Make a draft like this event, with its price tiers and performers, and without tickets."""
+    with transaction.atomic():
+        clone = Event.objects.get(pk=event.pk)
+        clone.pk = None
+        clone._state.adding = True
+        clone.slug = _free_slug(event.slug)
+        clone.source_key = None
+        clone.status = Event.Status.DRAFT
+        clone.save()
+        clone.performers.set(event.performers.all())
+        PriceTier.objects.bulk_create(_copy_tier(tier, clone) for tier in event.price_tiers.all())
+    return clone
+
+
+def _free_slug(slug: str) -> str:
+    """The slug with the first number that no event has. Two clones at once: the constraint refuses one."""
+    stem = slug[:150]
+    taken = set(Event.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    return next(name for number in itertools.count(2) if (name := f"{stem}-{number}") not in taken)
+
+
+def _copy_tier(tier: PriceTier, event: Event) -> PriceTier:
+    return PriceTier(
+        event=event,
+        name=tier.name,
+        price=tier.price,
+        position=tier.position,
+        is_seated=tier.is_seated,
+        sections=tier.sections,
+        quantity=tier.quantity,
+    )

@@ -1,0 +1,378 @@
+"""Publishing and the other changes that an organiser makes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from bookings.models import Booking, BookingItem
+from events import services
+from events.exceptions import NothingForSale, QuantityTooLow, TicketsTaken, UnclearPrice, WrongStatus
+from events.models import Event, PriceTier, Seat, Ticket, Venue
+from tests.factories import make_event, make_user, make_venue
+
+pytestmark = pytest.mark.django_db
+
+
+def make_seats(venue: Venue, section: str, *, rows: int = 2, seats: int = 3, category: str = "") -> None:
+    Seat.objects.bulk_create(
+        Seat(
+            venue=venue,
+            guid=f"{section}-{row}-{number}",
+            section=section,
+            row="ABC"[row],
+            number=str(number + 1),
+            category=category,
+            row_index=row,
+            place=number,
+        )
+        for row in range(rows)
+        for number in range(seats)
+    )
+
+
+def make_tier(event: Event, name: str, **fields: Any) -> PriceTier:
+    fields = {"price": Decimal("20.00"), "is_seated": "quantity" not in fields} | fields
+    return PriceTier.objects.create(event=event, name=name, **fields)
+
+
+def make_hall() -> Event:
+    """A draft with six stalls seats, six balcony seats, and ten standing places."""
+    event = make_event(status="draft")
+    make_seats(event.venue, "Stalls")
+    make_seats(event.venue, "Balcony", category="cheap")
+    make_tier(event, "Best", sections=["Stalls"], position=1)
+    make_tier(event, "CHEAP", position=2)
+    make_tier(event, "Standing", quantity=10, position=0)
+    return event
+
+
+def take(ticket: Ticket, status: str = "booked", *, minutes: int = 10) -> Ticket:
+    """Give the ticket to a buyer, the way the services leave the rows."""
+    until = timezone.now() + timedelta(minutes=minutes)
+    booking = Booking.objects.create(
+        event=ticket.event,
+        status=status,
+        booked_at=timezone.now() if status == "booked" else None,
+        account=make_user(),
+        expires_at=until,
+        total=ticket.price_tier.price,
+        currency="EUR",
+    )
+    BookingItem.objects.create(
+        booking=booking, ticket=ticket, price_tier=ticket.price_tier, price=ticket.price_tier.price
+    )
+    ticket.status = status
+    ticket.booking_id = booking.pk
+    ticket.reserved_until = until if status == "reserved" else None
+    ticket.save()
+    return ticket
+
+
+def seat_facts(event: Event) -> list[tuple[Any, ...]]:
+    return list(
+        event.tickets.order_by("position").values_list(
+            "position", "price_tier__name", "seat__section", "seat__row", "seat__number"
+        )
+    )
+
+
+def test_publish_event_makes_one_ticket_per_place_in_order() -> None:
+    event = make_hall()
+
+    made = services.publish_event(event)
+
+    facts = seat_facts(event)
+    assert made == 22
+    assert [fact[0] for fact in facts] == list(range(22))
+    assert facts[:4] == [
+        (0, "Best", "Stalls", "A", "1"),
+        (1, "Best", "Stalls", "A", "2"),
+        (2, "Best", "Stalls", "A", "3"),
+        (3, "Best", "Stalls", "B", "1"),
+    ]
+    assert facts[6] == (6, "CHEAP", "Balcony", "A", "1")
+    assert [fact[1:] for fact in facts[12:]] == [("Standing", None, None, None)] * 10
+    assert set(event.tickets.values_list("status", flat=True)) == {"available"}
+    event.refresh_from_db()
+    assert event.status == "published"
+
+
+def test_publish_event_again_changes_nothing() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    before = list(event.tickets.order_by("id").values())
+
+    assert services.publish_event(event) == 0
+
+    assert list(event.tickets.order_by("id").values()) == before
+
+
+def test_publish_event_in_small_batches_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 4)
+    event, steps = make_hall(), []
+
+    services.publish_event(event, progress=lambda done, total: steps.append((done, total)))
+
+    assert steps == [(4, 22), (8, 22), (12, 22), (16, 22), (20, 22), (22, 22)]
+    assert [fact[0] for fact in seat_facts(event)] == list(range(22))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publish_event_finishes_a_run_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 4)
+    event = make_hall()
+
+    def die(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        services.publish_event(event, progress=die)
+    event.refresh_from_db()
+    assert (event.status, event.tickets.count()) == ("draft", 4)
+
+    assert services.publish_event(event) == 18
+    assert [fact[0] for fact in seat_facts(event)] == list(range(22))
+
+
+def test_publish_event_appends_new_seats_and_keeps_positions() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    before = seat_facts(event)
+    make_seats(event.venue, "Box", rows=1, seats=2, category="Cheap")
+    event.price_tiers.filter(name="Standing").update(quantity=11)
+
+    assert services.publish_event(event) == 3
+
+    facts = seat_facts(event)
+    assert facts[:22] == before
+    assert facts[22:] == [
+        (22, "CHEAP", "Box", "A", "1"),
+        (23, "CHEAP", "Box", "A", "2"),
+        (24, "Standing", None, None, None),
+    ]
+
+
+def test_publish_event_drops_seats_no_longer_sold() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    event.tickets.all()
+    event.price_tiers.filter(name="CHEAP").update(sections=["Balcony"])
+    Seat.objects.filter(section="Stalls", row="B").update(section="Rear")
+
+    services.publish_event(event)
+
+    assert event.tickets.filter(seat__section="Rear").count() == 0
+    assert event.tickets.count() == 19
+
+
+@pytest.mark.parametrize("status", ["reserved", "booked"])
+def test_publish_event_refuses_to_drop_a_taken_seat(status: str) -> None:
+    event = make_hall()
+    services.publish_event(event)
+    take(event.tickets.get(seat__section="Stalls", seat__row="B", seat__number="2"), status)
+    Seat.objects.filter(section="Stalls", row="B").update(section="Rear")
+
+    with pytest.raises(TicketsTaken, match=r"1 ticket is reserved or booked .*: Rear, row B, seat 2"):
+        services.publish_event(event)
+
+    assert event.tickets.count() == 22
+
+
+def test_publish_event_keeps_back_a_dropped_seat_that_was_once_held() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    held = take(
+        event.tickets.get(seat__section="Stalls", seat__row="B", seat__number="2"), "reserved", minutes=-1
+    )
+    Seat.objects.filter(section="Stalls", row="B").update(section="Rear")
+
+    services.publish_event(event)
+    services.publish_event(event)
+
+    held.refresh_from_db()
+    assert (held.status, held.booking_id, held.reserved_until) == ("blocked", None, None)
+    assert event.tickets.count() == 20
+
+
+def test_publish_event_moves_only_untouched_tickets_to_another_tier() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    booked = take(event.tickets.get(seat__section="Balcony", seat__row="A", seat__number="1"))
+    services.block_tickets([event.tickets.get(position=7).pk])
+    event.price_tiers.filter(name="Best").update(sections=["Stalls", "Balcony"])
+    event.price_tiers.filter(name="CHEAP").update(is_seated=False, quantity=5)
+
+    services.publish_event(event)
+
+    assert event.tickets.filter(seat__isnull=False, price_tier__name="Best").count() == 11
+    booked.refresh_from_db()
+    assert booked.price_tier.name == "CHEAP"
+    assert event.tickets.get(position=7).status == "blocked"
+
+
+def test_publish_event_shrinks_general_admission_from_the_end() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    event.price_tiers.filter(name="Standing").update(quantity=4)
+
+    services.publish_event(event)
+
+    positions = event.tickets.filter(price_tier__name="Standing").values_list("position", flat=True)
+    assert list(positions.order_by("position")) == [12, 13, 14, 15]
+
+
+def test_publish_event_shrinks_general_admission_once_where_places_were_held() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    standing = event.tickets.filter(price_tier__name="Standing")
+    for ticket in standing:
+        take(ticket, "reserved", minutes=-1)
+    event.price_tiers.filter(name="Standing").update(quantity=4)
+
+    services.publish_event(event)
+    services.publish_event(event)
+
+    assert standing.filter(status="blocked").count() == 6
+    assert standing.available().count() == 4
+
+
+def test_publish_event_refuses_a_quantity_below_what_is_taken() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    for ticket in event.tickets.filter(price_tier__name="Standing")[:3]:
+        take(ticket)
+    event.price_tiers.filter(name="Standing").update(quantity=2)
+
+    with pytest.raises(QuantityTooLow, match=r"3 tickets of “Standing” .* cannot be 2"):
+        services.publish_event(event)
+
+    assert event.tickets.count() == 22
+
+
+def test_publish_event_refuses_a_cancelled_event() -> None:
+    event = make_hall()
+    Event.objects.update(status="cancelled")
+
+    with pytest.raises(WrongStatus):
+        services.publish_event(event)
+
+
+def test_publish_event_refuses_an_event_with_nothing_for_sale() -> None:
+    event = make_event(status="draft")
+
+    with pytest.raises(NothingForSale, match="add a price tier first"):
+        services.publish_event(event)
+
+    event.refresh_from_db()
+    assert event.status == "draft"
+
+
+def test_publish_event_refuses_a_section_the_venue_lacks() -> None:
+    event = make_hall()
+    make_tier(event, "Typo", sections=["Stals"])
+
+    with pytest.raises(NothingForSale, match="“Typo” lists a section that the venue does not have: Stals"):
+        services.publish_event(event)
+
+
+def test_publish_event_refuses_a_tier_that_sells_no_seat() -> None:
+    event = make_hall()
+    make_tier(event, "Nowhere")
+
+    with pytest.raises(NothingForSale, match="“Nowhere” sells no seat"):
+        services.publish_event(event)
+
+
+def test_publish_event_refuses_a_section_of_two_tiers() -> None:
+    event = make_hall()
+    make_tier(event, "Second", sections=["Stalls"])
+
+    with pytest.raises(UnclearPrice, match="“Stalls” is claimed by more than one price tier: Second, Best"):
+        services.publish_event(event)
+
+
+def test_block_tickets_changes_available_ones_only() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    tickets = list(event.tickets.order_by("position")[:3])
+    take(tickets[0])
+    take(tickets[1], "reserved")
+
+    assert services.block_tickets([ticket.pk for ticket in tickets]) == 1
+
+    statuses = event.tickets.order_by("position").values_list("status", flat=True)[:3]
+    assert list(statuses) == ["booked", "reserved", "blocked"]
+
+
+def test_unblock_tickets_puts_them_on_sale_again() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    ids = list(event.tickets.order_by("position").values_list("id", flat=True)[:2])
+    services.block_tickets(ids[:1])
+
+    assert services.unblock_tickets(ids) == 1
+
+    assert event.tickets.filter(status="available").count() == 22
+
+
+def test_postpone_and_cancel_stop_the_sale() -> None:
+    event = make_hall()
+    services.publish_event(event)
+
+    services.postpone_event(event)
+    event.refresh_from_db()
+    assert event.status == "postponed"
+
+    services.cancel_event(event)
+    event.refresh_from_db()
+    assert event.status == "cancelled"
+
+
+def test_postpone_refuses_a_draft() -> None:
+    event = make_hall()
+
+    with pytest.raises(WrongStatus, match="draft"):
+        services.postpone_event(event)
+
+
+def test_clone_event_copies_all_but_tickets() -> None:
+    event = make_hall()
+    event.source_key = "import:1"
+    event.save()
+    services.publish_event(event)
+
+    first, second = services.clone_event(event), services.clone_event(event)
+
+    assert [first.slug, second.slug] == [f"{event.slug}-2", f"{event.slug}-3"]
+    first.refresh_from_db()
+    assert (first.status, first.source_key, first.tickets.count()) == ("draft", None, 0)
+    names = first.price_tiers.order_by("position").values_list("name", "quantity", "sections")
+    assert list(names) == [("Standing", 10, []), ("Best", None, ["Stalls"]), ("CHEAP", None, [])]
+    assert event.tickets.count() == 22
+
+
+def test_publish_event_command_tells_what_is_not_sold(capsys: pytest.CaptureFixture[str]) -> None:
+    event = make_hall()
+    make_seats(event.venue, "Box", rows=1, seats=2)
+
+    call_command("publish_event", event.slug)
+
+    assert capsys.readouterr().out == (
+        f"{event} is published: 22 new tickets, 22 in all.\n"
+        "No price tier sells 2 of the venue's seats (Box).\n"
+    )
+
+
+def test_publish_event_command_refuses_with_the_reason() -> None:
+    event = make_event(status="draft", venue=make_venue())
+
+    with pytest.raises(CommandError, match="Nothing is for sale yet"):
+        call_command("publish_event", event.slug)
+    with pytest.raises(CommandError, match="There is no event “nowhere”"):
+        call_command("publish_event", "nowhere")
