@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
@@ -17,12 +18,12 @@ class TokenAuthentication(authentication.BaseAuthentication):
     """`Authorization: Token <key>`, looked up by its hash."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        scheme, _space, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token":
             return None
         found = ApiKey.objects.select_related("account").filter(key_hash=hash_secret(key.strip())).first()
         if found is None or not found.account.is_active:
-            raise exceptions.AuthenticationFailed("This key is not valid.")
+            raise exceptions.AuthenticationFailed(_("This key is not valid."))
         # Once an hour is enough to tell a key in use from a forgotten one.
         now = timezone.now()
         if found.last_used_at is None or now - found.last_used_at > timedelta(hours=1):
@@ -34,10 +35,13 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """The site's own session; a guest with a session is asked for the CSRF token too."""
+    """The site's own session; a guest whose session opens bookings needs the CSRF token too."""
 
     def authenticate(self, request: Request) -> tuple[User | AnonymousUser, None] | None:
-        return super().authenticate(request)  # type: ignore[return-value]
+        found = super().authenticate(request)
+        if found is None and request._request.session.get("booking_tokens"):
+            self.enforce_csrf(request)
+        return found
 
     def authenticate_header(self, request: Request) -> str:
         # Makes a missing sign-in 401 rather than 403.

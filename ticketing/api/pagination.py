@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import QuerySet
 from rest_framework import pagination
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from ticketing.api.errors import InvalidParameter
+from events.api.parameters import InvalidParameter
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
+
+
+BAD_CURSOR = "This cursor was not made by this list."
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -32,9 +37,19 @@ class CursorPagination(pagination.CursorPagination):
         return int(asked)
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (ValidationError, ValueError, DataError) as error:
-            raise InvalidParameter("cursor", "This cursor was not made by this list.") from error
+        except (ValidationError, ValueError, OverflowError, DataError) as error:
+            raise InvalidParameter("cursor", BAD_CURSOR) from error
+
+    def decode_cursor(self, request: Request) -> Any:
+        try:
+            return super().decode_cursor(request)
+        except NotFound as error:
+            raise InvalidParameter("cursor", BAD_CURSOR) from error
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
+        """The view's `cursor_ordering`: its first field decides, the others make it unique."""
+        return tuple(getattr(view, "cursor_ordering", (self.ordering,)))

@@ -1,0 +1,164 @@
+"""The live picture of an event: the state of every ticket, small enough to ask for every second.
+
+The database's rows are the truth; a ticket that they call free but that the lock cache shows as
+held is being taken at this moment, and is shown as reserved.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.postgres.aggregates import StringAgg
+from django.core.cache import cache
+from django.db.models import Case, CharField, Count, F, Max, Q, Value, When
+from django.db.models.functions import Coalesce, Now
+
+from events import locks
+from events.models import PriceTier, Ticket
+from events.querysets import TicketQuerySet, is_available
+
+# The digit of each state in `Snapshot.digits` and, as two bits, in `Snapshot.packed`.
+DIGITS = {
+    Ticket.Status.AVAILABLE: "0",
+    Ticket.Status.RESERVED: "1",
+    Ticket.Status.BOOKED: "2",
+    Ticket.Status.BLOCKED: "3",
+}
+# For so long a caller may ask what has changed since a picture it has.
+REMEMBERED_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All tickets of an event at one moment of the database's clock."""
+
+    event_id: int
+    as_of: datetime
+    # One digit per ticket in the order of positions, which have no gaps.
+    digits: str
+    # Free tickets by the id of the price tier, in the tiers' own order.
+    available_in_tier: dict[int, int]
+
+    @property
+    def available(self) -> int:
+        return self.digits.count(DIGITS[Ticket.Status.AVAILABLE])
+
+    @property
+    def reserved(self) -> int:
+        return self.digits.count(DIGITS[Ticket.Status.RESERVED])
+
+    @property
+    def booked(self) -> int:
+        return self.digits.count(DIGITS[Ticket.Status.BOOKED])
+
+    @property
+    def total(self) -> int:
+        """Tickets that are or were for sale: all but the ones kept back."""
+        return self.available + self.reserved + self.booked
+
+    @property
+    def packed(self) -> bytes:
+        """Two bits per ticket: position p is in byte p // 4, at bits 2 * (p % 4), low bits first."""
+        return pack(self.digits)
+
+    @property
+    def version(self) -> str:
+        """A short name of exactly these states; the same states have the same name."""
+        return hashlib.blake2b(self.digits.encode(), digest_size=9, person=b"availability").hexdigest()
+
+
+def take_snapshot(event_id: int) -> Snapshot:
+    """The event's tickets as they are now, in two queries however many there are."""
+    tiers = list(PriceTier.objects.filter(event=event_id).values_list("id", flat=True))
+    free_in_tier = {
+        f"tier_{tier_id}": Count("pk", filter=Q(price_tier=tier_id, live_status=Ticket.Status.AVAILABLE))
+        for tier_id in tiers
+    }
+    digit = Case(
+        *(When(live_status=status, then=Value(digit)) for status, digit in DIGITS.items()),
+        output_field=CharField(),
+    )
+    found = (
+        with_live_status(Ticket.objects.filter(event=event_id), event_id)
+        .annotate(digit=digit)
+        .aggregate(
+            # An event without tickets has a time too.
+            now=Coalesce(Max(Now()), Now()),
+            digits=StringAgg("digit", "", order_by="position", default=Value("")),
+            **free_in_tier,
+        )
+    )
+    return Snapshot(
+        event_id=event_id,
+        as_of=found["now"],
+        digits=found["digits"],
+        available_in_tier={tier_id: found[f"tier_{tier_id}"] for tier_id in tiers},
+    )
+
+
+def with_live_status(tickets: TicketQuerySet, event_id: int) -> TicketQuerySet:
+    """Annotate `live_status`: the current status, with free but locked tickets as reserved."""
+    locked: Collection[int] = locks.locked_ticket_ids(event_id) or ()
+    return tickets.annotate(
+        live_status=Case(
+            When(is_available() & Q(pk__in=locked), then=Value(Ticket.Status.RESERVED)),
+            When(is_available(), then=Value(Ticket.Status.AVAILABLE)),
+            default=F("status"),
+            output_field=CharField(),
+        )
+    )
+
+
+def pack(digits: str) -> bytes:
+    """The digits 0 to 3, four to a byte. The last byte is filled with zeros."""
+    states = (digits + "0" * (-len(digits) % 4)).encode().translate(_DIGIT_VALUES)
+    # Each quarter of the digits is one long number; shifting and adding those packs all at once.
+    quarters = (int.from_bytes(states[place::4], "little") << 2 * place for place in range(4))
+    return sum(quarters).to_bytes(len(states) // 4, "little")
+
+
+def unpack(packed: bytes) -> list[int]:
+    """The states that `pack` packed, with those of the filling."""
+    return [byte >> shift & 3 for byte in packed for shift in (0, 2, 4, 6)]
+
+
+_DIGIT_VALUES = bytes.maketrans(b"0123", bytes(range(4)))
+
+
+def remember(snapshot: Snapshot) -> None:
+    """Keep the picture for a few minutes, for whoever asks what has changed since."""
+    packed = base64.b64encode(snapshot.packed).decode()
+    cache.set(_cache_key(snapshot.event_id, snapshot.version), packed, REMEMBERED_SECONDS)
+
+
+def changes_since(version: str, snapshot: Snapshot) -> list[tuple[int, int]] | None:
+    """`(position, state)` of each ticket that is another than in the picture `version`.
+
+    None where that picture is not remembered, or the cache is away.
+    """
+    if version == snapshot.version:
+        return []
+    remembered = cache.get(_cache_key(snapshot.event_id, version))
+    if remembered is None:
+        return None
+    before, after = base64.b64decode(remembered), snapshot.packed
+    if len(before) != len(after):
+        # Tickets were added or taken away, so that positions mean something else now.
+        return None
+    changed = [place for place, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
+    return [
+        (4 * place + quarter, new)
+        for place in changed
+        for quarter, (old, new) in enumerate(
+            zip(unpack(before[place : place + 1]), unpack(after[place : place + 1]), strict=True)
+        )
+        if old != new
+    ]
+
+
+def _cache_key(event_id: int, version: str) -> str:
+    return f"availability:1:{event_id}:{version}"

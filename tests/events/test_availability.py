@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.core.cache import cache
+from django.db.models.functions import Now
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bookings.services import Buyer, HeldBooking, hold_tickets
+from events import availability, locks
+from events.availability import changes_since, pack, remember, take_snapshot, unpack
+from events.models import Event, Ticket
+from tests.factories import make_event, make_general_admission, make_seated, ticket_ids
+from tests.utils import let_hold_lapse
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event() -> Event:
+    """Five seats at positions 0 to 4, then three standing places."""
+    event = make_event()
+    make_seated(event, seats=5)
+    make_general_admission(event, 3)
+    return event
+
+
+def hold(event: Event, *positions: int) -> HeldBooking:
+    ids = ticket_ids(event)
+    return hold_tickets(event=event, ticket_ids=[ids[position] for position in positions], buyer=Buyer())
+
+
+@given(st.text("0123", max_size=50))
+def test_packing_keeps_every_state(digits: str):
+    packed = pack(digits)
+
+    assert len(packed) == -(-len(digits) // 4)
+    assert unpack(packed)[: len(digits)] == [int(digit) for digit in digits]
+
+
+def test_packing_puts_the_first_ticket_into_the_lowest_bits():
+    assert pack("1") == bytes([0b01])
+    assert pack("01230") == bytes([0b11_10_01_00, 0])
+
+
+def test_snapshot_shows_each_state_at_its_position(event: Event):
+    hold(event, 1)
+    Ticket.objects.filter(event=event, position=4).update(status="blocked")
+    booked = hold(event, 6).booking
+    Ticket.objects.filter(booking_id=booked.pk).update(status="booked", reserved_until=None)
+
+    snapshot = take_snapshot(event.pk)
+
+    assert snapshot.digits == "01003020"
+    assert (snapshot.total, snapshot.available, snapshot.reserved, snapshot.booked) == (7, 5, 1, 1)
+    seated, standing = event.price_tiers.all()
+    assert snapshot.available_in_tier == {seated.pk: 3, standing.pk: 2}
+
+
+def test_snapshot_shows_a_lapsed_hold_as_available(event: Event):
+    let_hold_lapse(hold(event, 2).booking)
+    locks.get_redis_connection("locks").flushdb()
+
+    assert take_snapshot(event.pk).digits == "00000000"
+
+
+def test_snapshot_shows_a_ticket_that_is_only_locked_as_reserved(event: Event):
+    locks.take(event.pk, ticket_ids(event)[3:4], uuid4())
+
+    snapshot = take_snapshot(event.pk)
+
+    assert snapshot.digits == "00010000"
+    assert list(snapshot.available_in_tier.values()) == [4, 3]
+
+
+def test_snapshot_believes_the_row_of_a_booked_ticket_that_is_still_locked(event: Event):
+    booking = hold(event, 0).booking
+    Ticket.objects.filter(booking_id=booking.pk).update(status="booked", reserved_until=None)
+    locks.keep(event.pk, ticket_ids(event)[:1], booking.pk, milliseconds=60_000)
+
+    assert take_snapshot(event.pk).digits == "20000000"
+
+
+def test_snapshot_without_the_lock_cache_shows_the_rows(event: Event):
+    hold(event, 1)
+    locks.breaker.record_failure()
+
+    assert take_snapshot(event.pk).digits == "01000000"
+
+
+def test_snapshot_of_an_event_without_tickets_is_empty():
+    snapshot = take_snapshot(make_event().pk)
+
+    assert (snapshot.digits, snapshot.packed, snapshot.total) == ("", b"", 0)
+
+
+def test_snapshot_tells_the_time_of_the_database(event: Event):
+    now = Event.objects.annotate(now=Now()).values_list("now", flat=True).get(pk=event.pk)
+
+    assert abs(take_snapshot(event.pk).as_of - now) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("tiers", [1, 3])
+def test_snapshot_takes_two_queries(django_assert_num_queries, tiers: int):
+    event = make_event()
+    for number in range(tiers):
+        make_general_admission(event, 2, name=f"Tier {number}")
+
+    with django_assert_num_queries(2):
+        take_snapshot(event.pk)
+
+
+def test_version_names_the_states_and_nothing_else(event: Event):
+    before = take_snapshot(event.pk)
+    same = take_snapshot(event.pk)
+    hold(event, 0)
+    after = take_snapshot(event.pk)
+
+    assert same.version == before.version
+    assert after.version != before.version
+
+
+def test_changes_since_lists_positions_and_new_states(event: Event):
+    booking = hold(event, 1, 2).booking
+    before = take_snapshot(event.pk)
+    remember(before)
+    Ticket.objects.filter(booking_id=booking.pk, position=1).update(status="booked", reserved_until=None)
+    hold(event, 7)
+
+    assert changes_since(before.version, take_snapshot(event.pk)) == [(1, 2), (7, 1)]
+
+
+def test_changes_since_the_same_picture_are_none_even_without_the_cache(event: Event):
+    snapshot = take_snapshot(event.pk)
+
+    assert changes_since(snapshot.version, snapshot) == []
+
+
+def test_changes_since_an_unknown_picture_are_unknown(event: Event):
+    assert changes_since("0123456789", take_snapshot(event.pk)) is None
+
+
+def test_changes_since_a_picture_of_another_event_are_unknown(event: Event):
+    other = make_event()
+    make_general_admission(other, 8)
+    hold(other, 0)
+    picture = take_snapshot(other.pk)
+    remember(picture)
+
+    assert changes_since(picture.version, take_snapshot(event.pk)) is None
+
+
+def test_changes_since_fewer_tickets_are_unknown(event: Event):
+    before = take_snapshot(event.pk)
+    remember(before)
+    make_general_admission(event, 9, name="Balcony")
+
+    assert changes_since(before.version, take_snapshot(event.pk)) is None
+
+
+def test_remembered_pictures_expire(event: Event):
+    snapshot = take_snapshot(event.pk)
+    remember(snapshot)
+    key = availability._cache_key(event.pk, snapshot.version)
+
+    assert base64.b64decode(cache.get(key)) == snapshot.packed
+    assert 0 < cache.ttl(key) <= availability.REMEMBERED_SECONDS
