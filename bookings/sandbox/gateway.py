@@ -81,9 +81,12 @@ class SandboxGateway:
         _check_signature(body, headers.get(SIGNATURE_HEADER, ""))
         try:
             payload = json.loads(body)
-            return Notice(provider_id=payload["id"], reference=payload["payment"], payload=payload)
+            notice = Notice(provider_id=payload["id"], reference=payload["payment"], payload=payload)
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidNotice("The notice cannot be read.") from error
+        if not isinstance(notice.provider_id, str) or not isinstance(notice.reference, str):
+            raise InvalidNotice("The notice names no payment.")
+        return notice
 
 
 def _described(intent: SandboxIntent) -> GatewayPayment:

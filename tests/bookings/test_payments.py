@@ -1,0 +1,459 @@
+"""Paying: authorised, booked, captured; or voided, and the buyer never charged."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from bookings import exceptions, payments, services
+from bookings.gateways import GatewayError
+from bookings.models import Booking, Payment, PaymentNotice
+from bookings.payments import settle_payment, start_payment
+from bookings.sandbox.gateway import SandboxGateway, sign
+from bookings.sandbox.models import SandboxIntent, SandboxNotice
+from bookings.services import Buyer, hold_tickets
+from events import locks
+from events.models import Event
+from tests.factories import make_seated_event, ticket_ids
+from tests.utils import assert_audit_is_clean, let_hold_lapse
+
+GUEST = Buyer(email="guest@example.org")
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def event() -> Event:
+    return make_seated_event(seats=3, price="10.00")
+
+
+@pytest.fixture
+def booking(event) -> Booking:
+    return hold_tickets(event=event, ticket_ids=ticket_ids(event)[:2], buyer=GUEST).booking
+
+
+def take_over(booking: Booking, quantity: int = 1) -> Booking:
+    """Another buyer takes lapsed tickets of a booking."""
+    ids = list(booking.items.values_list("ticket_id", flat=True))[:quantity]
+    let_hold_lapse(booking)
+    locks.release(booking.event_id, ids, booking.pk)
+    return hold_tickets(event=booking.event, ticket_ids=ids, buyer=Buyer(email="quick@example.org")).booking
+
+
+def intent_of(payment: Payment) -> SandboxIntent:
+    return SandboxIntent.objects.get(idempotency_key=str(payment.pk))
+
+
+def reloaded(row):
+    row.refresh_from_db()
+    return row
+
+
+def send_notice(payment: Payment, *, notice_id: str = "evt_1", stamp: int | None = None, header: str = "") -> None:
+    body = json.dumps({"id": notice_id, "type": "payment.authorised", "payment": payment.gateway_reference}).encode()
+    header = header or sign(body, timestamp=int(time.time()) if stamp is None else stamp)
+    payments.store_notice(gateway="sandbox", body=body, headers={"Sandbox-Signature": header})
+
+
+def test_payment_row_is_written_before_the_gateway_hears_of_it(booking, monkeypatch):
+    seen = []
+
+    def create(self, *, key, **fields):
+        seen.append((list(Payment.objects.values_list("pk", "status")), connection.in_atomic_block))
+        raise GatewayError("refused")
+
+    monkeypatch.setattr(SandboxGateway, "create", create)
+    with pytest.raises(exceptions.GatewayUnavailable):
+        start_payment(booking_id=booking.pk)
+
+    payment = Payment.objects.get()
+    assert seen == [([(payment.pk, "pending")], False)]
+    monkeypatch.undo()
+    assert start_payment(booking_id=booking.pk).pk == payment.pk
+    assert reloaded(payment).redirect_url.endswith(f"/sandbox/pay/{payment.gateway_reference}/")
+
+
+def test_second_click_gets_the_first_payment(booking):
+    first, second = start_payment(booking_id=booking.pk), start_payment(booking_id=booking.pk)
+
+    assert (first.pk, first.redirect_url) == (second.pk, second.redirect_url)
+    assert SandboxIntent.objects.count() == 1
+
+
+def test_authorised_payment_books_the_tickets_and_then_takes_the_money(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+
+    response = pay_with_card(payment)
+    assert (response.status_code, response.url) == (302, payment.return_url)
+    assert intent_of(payment).status == "authorised"
+    settle_payment(payment.pk)
+
+    assert reloaded(booking).status == "booked"
+    assert booking.booked_at is not None
+    assert list(event.tickets.order_by("position").values_list("status", "booking_id")) == [
+        ("booked", booking.pk),
+        ("booked", booking.pk),
+        ("available", None),
+    ]
+    assert (reloaded(payment).status, payment.decision) == ("captured", "capture")
+    assert intent_of(payment).status == "captured"
+    codes = list(booking.items.values_list("code", flat=True))
+    assert [len(code) for code in codes] == [22, 22]
+    assert len(set(codes)) == 2
+    assert locks.locked_ticket_ids(event.pk) == frozenset()
+    assert_audit_is_clean()
+
+
+def test_settling_again_changes_nothing(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+    codes = list(booking.items.values_list("code", flat=True))
+
+    settle_payment(payment.pk)
+
+    assert list(booking.items.values_list("code", flat=True)) == codes
+    assert SandboxNotice.objects.filter(kind="payment.captured").count() == 1
+
+
+def test_declined_payment_keeps_the_hold_and_can_be_tried_again(booking, pay_with_card):
+    declined = start_payment(booking_id=booking.pk)
+    pay_with_card(declined, "4000000000009995")
+
+    second = start_payment(booking_id=booking.pk)
+
+    assert (reloaded(declined).status, declined.reason) == ("declined", "insufficient funds")
+    assert reloaded(booking).status == "reserved"
+    assert second.pk != declined.pk
+    pay_with_card(second)
+    settle_payment(second.pk)
+    assert reloaded(booking).status == "booked"
+    assert_audit_is_clean()
+
+
+def test_card_that_asks_for_a_second_confirmation(booking, pay_with_card, client):
+    payment = start_payment(booking_id=booking.pk)
+
+    assert pay_with_card(payment, "4000000000003220").status_code == 200
+    settle_payment(payment.pk)
+    assert reloaded(booking).status == "reserved"
+
+    client.post(payment.redirect_url, {"confirmation": "accept"})
+    settle_payment(payment.pk)
+    assert reloaded(booking).status == "booked"
+
+
+def test_unknown_card_is_refused_on_the_page_and_decides_nothing(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+
+    response = pay_with_card(payment, "1234")
+
+    assert response.status_code == 400
+    assert b'value="1234"' in response.content
+    assert intent_of(payment).status == "open"
+
+
+def test_late_payment_books_when_the_tickets_are_still_its_own(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    let_hold_lapse(booking)
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(booking).status, reloaded(payment).status) == ("booked", "captured")
+    assert_audit_is_clean()
+
+
+def test_late_payment_takes_swept_tickets_again_while_they_are_free(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    let_hold_lapse(booking)
+    services.sweep_expired_holds()
+    assert reloaded(booking).status == "expired"
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert reloaded(booking).status == "booked"
+    assert event.tickets.filter(booking_id=booking.pk, status="booked").count() == 2
+    assert_audit_is_clean()
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_late_payment_for_a_ticket_that_is_gone_is_voided_and_books_nothing(booking, event, pay_with_card, is_swept):
+    payment = start_payment(booking_id=booking.pk)
+    winner = take_over(booking, quantity=1)
+    if is_swept:
+        services.sweep_expired_holds()
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, payment.decision) == ("voided", "void")
+    assert payment.reason == "The hold had run out, and the tickets went to someone else."
+    assert intent_of(payment).status == "voided"
+    assert reloaded(booking).status == "expired"
+    assert list(event.tickets.order_by("position").values_list("status", "booking_id")) == [
+        ("reserved", winner.pk),
+        ("available", None),
+        ("available", None),
+    ]
+    assert_audit_is_clean()
+
+
+def test_late_charge_by_a_gateway_that_cannot_authorise_is_refunded(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    take_over(booking)
+    pay_with_card(payment)
+    SandboxIntent.objects.update(status=SandboxIntent.Status.CAPTURED)
+
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, intent_of(payment).status) == ("refunded", "refunded")
+    assert_audit_is_clean()
+
+
+def test_payment_of_a_released_booking_is_voided(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    services.release_hold(booking_id=booking.pk)
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert reloaded(payment).status == "voided"
+    assert set(event.tickets.values_list("status", flat=True)) == {"available"}
+    assert_audit_is_clean()
+
+
+def test_payment_for_a_cancelled_event_is_voided(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    Event.objects.update(status=Event.Status.CANCELLED)
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, payment.reason) == ("voided", "The event was cancelled.")
+    assert_audit_is_clean()
+
+
+def test_payment_of_another_amount_is_voided(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    SandboxIntent.objects.update(amount=Decimal("1.00"))
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, reloaded(booking).status) == ("voided", "reserved")
+
+
+def test_booking_paid_for_cannot_be_paid_again(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    with pytest.raises(exceptions.AlreadyBooked):
+        start_payment(booking_id=booking.pk)
+
+    assert Payment.objects.count() == 1
+
+
+def test_starting_to_pay_for_what_was_just_authorised_finds_it_booked(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    with pytest.raises(exceptions.AlreadyBooked):
+        start_payment(booking_id=booking.pk)
+
+    assert reloaded(payment).status == "captured"
+
+
+def test_payment_cannot_start_on_a_hold_that_ran_out(booking):
+    let_hold_lapse(booking)
+
+    with pytest.raises(exceptions.HoldExpired):
+        start_payment(booking_id=booking.pk)
+
+    assert Payment.objects.count() == 0
+
+
+def test_booking_that_costs_nothing_is_booked_without_a_gateway():
+    event = make_seated_event(seats=1, price="0.00")
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+
+    payment = start_payment(booking_id=booking.pk)
+
+    assert (payment.status, reloaded(booking).status) == ("captured", "booked")
+    assert SandboxIntent.objects.count() == 0
+    assert_audit_is_clean()
+
+
+def test_worker_that_dies_between_authorised_and_captured_is_finished_by_the_timetable(
+    booking, pay_with_card, monkeypatch
+):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    def die(self, reference, *, key):
+        raise SystemExit
+
+    monkeypatch.setattr(SandboxGateway, "capture", die)
+    with pytest.raises(SystemExit):
+        settle_payment(payment.pk)
+    assert (reloaded(booking).status, reloaded(payment).status) == ("booked", "authorised")
+    monkeypatch.undo()
+
+    assert payments.finish_payments() == 1
+    assert payments.finish_payments() == 0
+    assert (reloaded(payment).status, intent_of(payment).status) == ("captured", "captured")
+    assert_audit_is_clean()
+
+
+def test_gateway_that_fails_is_asked_again_later_and_not_at_once(booking, pay_with_card, monkeypatch):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    def fail(self, reference, *, key):
+        raise GatewayError("down")
+
+    monkeypatch.setattr(SandboxGateway, "capture", fail)
+    settle_payment(payment.pk)
+    monkeypatch.undo()
+
+    assert (reloaded(payment).status, payment.attempts) == ("authorised", 1)
+    assert payment.next_attempt_at > timezone.now()
+    assert payments.finish_payments() == 0
+    Payment.objects.update(next_attempt_at=timezone.now())
+    assert payments.finish_payments() == 1
+    assert reloaded(payment).status == "captured"
+
+
+def test_reconciler_books_without_any_notice(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment, notice="never")
+    assert SandboxNotice.objects.count() == 0
+    assert payments.reconcile_payments() == 0
+    Payment.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+
+    assert payments.reconcile_payments() == 1
+
+    assert (reloaded(booking).status, reloaded(payment).status) == ("booked", "captured")
+    assert_audit_is_clean()
+
+
+def test_reconciler_closes_a_payment_that_nobody_makes(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    Payment.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    let_hold_lapse(booking, seconds=3700)
+
+    payments.reconcile_payments()
+
+    assert (reloaded(payment).status, intent_of(payment).status) == ("voided", "voided")
+
+
+def test_reconciler_goes_on_with_a_payment_that_never_reached_the_gateway(booking, monkeypatch):
+    def fail(self, **fields):
+        raise GatewayError("down")
+
+    monkeypatch.setattr(SandboxGateway, "create", fail)
+    with pytest.raises(exceptions.GatewayUnavailable):
+        start_payment(booking_id=booking.pk)
+    monkeypatch.undo()
+    Payment.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+
+    payments.reconcile_payments()
+
+    payment = Payment.objects.get()
+    assert payment.gateway_reference == intent_of(payment).pk
+
+
+def test_notice_is_stored_once_and_applied_once(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    send_notice(payment)
+    send_notice(payment)
+    assert PaymentNotice.objects.count() == 1
+    assert reloaded(booking).status == "reserved"
+
+    assert payments.apply_notices() == 1
+    assert payments.apply_notices() == 0
+    assert reloaded(booking).status == "booked"
+    assert PaymentNotice.objects.get().outcome == "The payment is captured."
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["authorised", "captured", "declined", "voided"])))
+def test_notices_in_any_order_end_in_the_same_state(booking, pay_with_card, order):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    for kind in order:
+        for _copy in range(2):
+            send_notice(payment, notice_id=f"evt_{kind}")
+            payments.apply_notices()
+
+    assert (reloaded(booking).status, reloaded(payment).status) == ("booked", "captured")
+    assert PaymentNotice.objects.filter(applied_at=None).count() == 0
+    assert_audit_is_clean()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "t=1",
+        "v1=abc",
+        "t=abc,v1=abc",
+        "t=٣,v1=abc",
+        "t=NOW,v1=0000000000000000000000000000000000000000000000000000000000000000",
+        "t=NOW,v1=é",
+        "t=NOW,NOW",
+        "t=99999999999999999999999999999999,v1=a",
+    ],
+)
+def test_forged_notice_is_refused_and_not_stored(booking, header):
+    payment = start_payment(booking_id=booking.pk)
+
+    with pytest.raises(exceptions.InvalidNotice):
+        send_notice(payment, header=header.replace("NOW", str(int(time.time()))) or "nothing")
+
+    assert PaymentNotice.objects.count() == 0
+
+
+@pytest.mark.parametrize("offset", [-301, 310])
+def test_notice_with_a_stale_or_future_time_stamp_is_refused(booking, offset):
+    payment = start_payment(booking_id=booking.pk)
+
+    with pytest.raises(exceptions.InvalidNotice):
+        send_notice(payment, stamp=int(time.time()) + offset)
+
+    assert PaymentNotice.objects.count() == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"{}", b'{"id": 1, "payment": null}'])
+def test_signed_nonsense_is_refused(body):
+    header = sign(body, timestamp=int(time.time()))
+
+    with pytest.raises(exceptions.InvalidNotice):
+        payments.store_notice(gateway="sandbox", body=body, headers={"Sandbox-Signature": header})
+
+    assert PaymentNotice.objects.count() == 0
+
+
+def test_notice_for_no_payment_of_ours_is_parked_after_a_few_tries(booking):
+    payment = start_payment(booking_id=booking.pk)
+    send_notice(Payment(gateway_reference="foreign"))
+
+    for _try in range(payments.UNKNOWN_PAYMENT_ATTEMPTS + 1):
+        PaymentNotice.objects.update(next_attempt_at=timezone.now())
+        payments.apply_notices()
+
+    notice = PaymentNotice.objects.get()
+    assert notice.applied_at is not None
+    assert notice.outcome == "Parked: names no payment of ours."
+    assert reloaded(payment).status == "pending"
