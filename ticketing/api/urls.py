@@ -2,14 +2,33 @@
 
 from django.urls import include, path, re_path
 
+from bookings.api import views as bookings
 from events.api import views as events
+from search.api import views as search
 from ticketing import error_views
 from ticketing.api import views
 
 version_1 = [
+    path("events/", search.EventSearchView.as_view(), name="events"),
+    path("events/suggest/", search.SuggestView.as_view(), name="suggest"),
     path("events/<slug:slug>/", events.EventView.as_view(), name="event"),
     path("events/<slug:slug>/tickets/", events.TicketListView.as_view(), name="tickets"),
     path("events/<slug:slug>/availability/", events.AvailabilityView.as_view(), name="availability"),
+    path("bookings/", bookings.BookingListView.as_view(), name="bookings"),
+    path("bookings/<uuid:booking_id>/", bookings.BookingView.as_view(), name="booking"),
+    path("bookings/<uuid:booking_id>/extend/", bookings.ExtendView.as_view(), name="extend"),
+    path("bookings/<uuid:booking_id>/payments/", bookings.PaymentListView.as_view(), name="payments"),
+    path("bookings/<uuid:booking_id>/tickets.pdf", bookings.TicketsPdfView.as_view(), name="tickets-pdf"),
+    path(
+        "bookings/<uuid:booking_id>/tickets.ics",
+        bookings.TicketsCalendarView.as_view(),
+        name="tickets-calendar",
+    ),
+    path(
+        "bookings/<uuid:booking_id>/tickets/<int:ticket_id>/qr.svg",
+        bookings.TicketQrView.as_view(),
+        name="ticket-qr",
+    ),
 ]
 
 urlpatterns = [
@@ -17,5 +36,6 @@ urlpatterns = [
     path("api/schema/", views.SchemaView.as_view(), name="api-schema"),
     path("api/docs/", views.documentation, name="api-docs"),
     re_path(r"^api/", views.UnknownAddressView.as_view()),
+    path("webhooks/payments/<slug:gateway>/", bookings.PaymentNoticeView.as_view(), name="payment-webhook"),
     path("problems/<slug:code>/", error_views.problem_page, name="problem"),
 ]

@@ -1,0 +1,53 @@
+"""What the API reads: exactly what was meant, or an error that says what was not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+MAX_ID = 2**63 - 1
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses members it does not know: a misspelt one would otherwise be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            detail = ErrorDetail(_("There is no such member."), code="unknown")
+            raise serializers.ValidationError({name: [detail] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A JSON number without a fraction; not a string of digits, and not `true`."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
+
+
+class TextField(serializers.CharField):
+    """A JSON string; not a number that would be read as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class TicketIdField(WholeNumberField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
+
+
+class AddressField(serializers.EmailField):
+    """An e-mail address, in small letters as all of them are kept."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data).lower()

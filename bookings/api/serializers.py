@@ -1,0 +1,234 @@
+"""Bookings and payments in JSON: what the API reads, and apart from it what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin
+
+from django.conf import settings
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from bookings.api.fields import AddressField, StrictSerializer, TextField, TicketIdField, WholeNumberField
+from bookings.models import Booking, BookingItem, Payment
+from events.models import Event
+
+# --- Input ------------------------------------------------------------------------------
+
+
+class HoldSerializer(StrictSerializer):
+    """What to hold: certain tickets, or so many of a price tier. `event` becomes the `Event`."""
+
+    event = TextField(help_text=_("The event's `slug`."))
+    tickets = serializers.ListField(
+        child=TicketIdField(),
+        min_length=1,
+        required=False,
+        help_text=_("Ids of certain tickets, none twice."),
+    )
+    price_tier = TicketIdField(required=False, help_text=_("The id of a price tier, with `quantity`."))
+    quantity = WholeNumberField(
+        min_value=1,
+        max_value=2**31 - 1,
+        required=False,
+        help_text=_("General admission: any tickets; seated: the best available neighbours."),
+    )
+    email = AddressField(required=False, max_length=254, help_text=_("Where the tickets are sent."))
+
+    def validate_event(self, slug: str) -> Event:
+        # A draft is found too: it is not on sale, which the box office says.
+        event = Event.objects.filter(slug=slug).first()
+        if event is None:
+            raise serializers.ValidationError(_("There is no such event."), code="does_not_exist")
+        return event
+
+    def validate_tickets(self, ids: list[int]) -> list[int]:
+        if len(set(ids)) != len(ids):
+            raise serializers.ValidationError(_("A ticket is named twice."), code="duplicate")
+        return ids
+
+    def validate(self, wish: dict[str, Any]) -> dict[str, Any]:
+        by_tier = {"price_tier", "quantity"} & set(wish)
+        if ("tickets" in wish) == bool(by_tier):
+            raise serializers.ValidationError(
+                _("Name either “tickets”, or “price_tier” and “quantity”."), code="exclusive"
+            )
+        if len(by_tier) == 1:
+            missing = {"price_tier", "quantity"} - by_tier
+            raise serializers.ValidationError(
+                {
+                    name: [serializers.ErrorDetail(_("This field is required."), code="required")]
+                    for name in missing
+                }
+            )
+        return wish
+
+
+class HolderSerializer(StrictSerializer):
+    id = TicketIdField()
+    holder_name = TextField(max_length=160, allow_blank=True)
+
+
+class DetailsSerializer(StrictSerializer):
+    """What a buyer may still change of a hold."""
+
+    email = AddressField(required=False, max_length=254, allow_blank=True)
+    name = TextField(required=False, max_length=160, allow_blank=True)
+    tickets = HolderSerializer(many=True, required=False)
+
+    def validate_tickets(self, holders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if len({holder["id"] for holder in holders}) != len(holders):
+            raise serializers.ValidationError(_("A ticket is named twice."), code="duplicate")
+        return holders
+
+
+class StartPaymentSerializer(StrictSerializer):
+    return_url = serializers.CharField(
+        required=False, max_length=2000, help_text=_("Where the buyer goes afterwards; on this site.")
+    )
+
+    def validate_return_url(self, url: str) -> str:
+        """An absolute address on this site: nobody is sent elsewhere in its name."""
+        site = settings.SITE_URL
+        host = site.partition("://")[2]
+        absolute = urljoin(f"{site}/", url)
+        if not url_has_allowed_host_and_scheme(
+            absolute, allowed_hosts={host}, require_https=site.startswith("https:")
+        ):
+            raise serializers.ValidationError(
+                _("Must begin with %(site)s.") % {"site": f"{site}/"}, code="not_on_this_site"
+            )
+        return absolute
+
+
+# --- Output -----------------------------------------------------------------------------
+
+
+class BookedTicketSerializer(serializers.ModelSerializer[BookingItem]):
+    """One ticket of a booking. `code` and its picture are there once it is booked."""
+
+    id = serializers.IntegerField(source="ticket_id")
+    price_tier = serializers.IntegerField(source="price_tier_id")
+    section = serializers.CharField(source="ticket.seat.section", default=None, allow_null=True)
+    row = serializers.CharField(source="ticket.seat.row", default=None, allow_null=True)
+    seat = serializers.CharField(source="ticket.seat.number", default=None, allow_null=True)
+    code = serializers.SerializerMethodField()
+    qr_svg_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BookingItem
+        fields = [
+            "id",
+            "price_tier",
+            "section",
+            "row",
+            "seat",
+            "price",
+            "holder_name",
+            "code",
+            "qr_svg_url",
+            "checked_in_at",
+        ]
+
+    def get_code(self, item: BookingItem) -> str | None:
+        return item.code if self._is_booked() else None
+
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
+    def get_qr_svg_url(self, item: BookingItem) -> str | None:
+        if not self._is_booked():
+            return None
+        return reverse(
+            "api:ticket-qr", args=[item.booking_id, item.ticket_id], request=self.context.get("request")
+        )
+
+    def _is_booked(self) -> bool:
+        booking: Booking = self.context["booking"]
+        return booking.status == Booking.Status.BOOKED
+
+
+class PaymentStateSerializer(serializers.Serializer[Payment]):
+    """How paying is going: where to send the buyer, while there is something to do there."""
+
+    status = serializers.ChoiceField(choices=Payment.Status.choices)
+    redirect_url = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
+    def get_redirect_url(self, payment: Payment) -> str | None:
+        return (payment.redirect_url or None) if payment.status == Payment.Status.PENDING else None
+
+
+class PaymentSerializer(PaymentStateSerializer):
+    """A payment that was just started, or is still open."""
+
+    id = serializers.UUIDField()
+    amount = serializers.DecimalField(max_digits=12, decimal_places=2)
+    currency = serializers.CharField()
+
+    class Meta:
+        fields = ["id", "status", "amount", "currency", "redirect_url"]
+
+
+class PaymentRecordSerializer(PaymentSerializer):
+    """A payment and what became of it."""
+
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class BookingSerializer(serializers.ModelSerializer[Booking]):
+    """A booking from `BookingQuerySet.with_details()`; never queries."""
+
+    event = serializers.CharField(source="event.slug")
+    status = serializers.SerializerMethodField()
+    server_time = serializers.DateTimeField(source="database_now")
+    extensions_left = serializers.SerializerMethodField()
+    tickets = serializers.SerializerMethodField()
+    payment = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Booking
+        fields = [
+            "id",
+            "reference",
+            "event",
+            "status",
+            "expires_at",
+            "server_time",
+            "extensions_left",
+            "total",
+            "currency",
+            "tickets",
+            "payment",
+        ]
+
+    @extend_schema_field(serializers.ChoiceField(choices=Booking.Status.choices))
+    def get_status(self, booking: Booking) -> str:
+        """As of `server_time`: a hold past its time has expired, whether anything swept it or not."""
+        if booking.is_hold and booking.expires_at <= booking.database_now:
+            return Booking.Status.EXPIRED
+        return booking.status
+
+    def get_extensions_left(self, booking: Booking) -> int:
+        return booking.extensions_left if self.get_status(booking) == Booking.Status.RESERVED else 0
+
+    @extend_schema_field(BookedTicketSerializer(many=True))
+    def get_tickets(self, booking: Booking) -> Any:
+        context = {**self.context, "booking": booking}
+        return BookedTicketSerializer(booking.items.all(), many=True, context=context).data
+
+    @extend_schema_field(PaymentStateSerializer(allow_null=True))
+    def get_payment(self, booking: Booking) -> Any:
+        latest = next(iter(booking.payments.all()), None)
+        return None if latest is None else PaymentStateSerializer(latest).data
+
+
+class HeldBookingSerializer(BookingSerializer):
+    """A booking as it is answered once, to whoever made it: with the secret that opens it."""
+
+    access_token = serializers.CharField()
+
+    class Meta(BookingSerializer.Meta):
+        fields = [*BookingSerializer.Meta.fields, "access_token"]

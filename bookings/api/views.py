@@ -1,0 +1,375 @@
+"""Bookings and payments for programs. Views translate; the services decide."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ErrorDetail, NotAuthenticated, NotFound, ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from bookings.api.serializers import (
+    BookingSerializer,
+    DetailsSerializer,
+    HeldBookingSerializer,
+    HoldSerializer,
+    PaymentRecordSerializer,
+    PaymentSerializer,
+    StartPaymentSerializer,
+)
+from bookings.exceptions import InvalidNotice
+from bookings.idempotency import answer_again, answer_once
+from bookings.models import Booking, BookingItem, Payment, User
+from bookings.payments import start_payment, store_notice
+from bookings.permissions import TOKEN_HEADER, booking_tokens, bookings_visible_to
+from bookings.querysets import BookingQuerySet, PaymentQuerySet
+from bookings.services import (
+    Buyer,
+    HeldBooking,
+    change_details,
+    extend_hold,
+    hold_best_available,
+    hold_tickets,
+    release_hold,
+)
+from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
+from events.api.parameters import PAGE_PARAMETERS, StrictParameters
+
+TOKEN = OpenApiParameter(
+    TOKEN_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="A guest's proof: the `access_token` from the answer that created the booking.",
+)
+HOLD_PROBLEMS = ["already_booked", "hold_expired", "booking_closed"]
+
+
+def account_of(request: Request) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+def describe(booking_id: UUID, request: Request) -> dict[str, Any]:
+    """The booking as it is now, in JSON."""
+    booking = Booking.objects.with_details().get(pk=booking_id)
+    return BookingSerializer(booking, context={"request": request}).data
+
+
+class OneBookingView(StrictParameters, APIView):
+    """What the views of one booking share: whose it must be, and whose idempotency keys count."""
+
+    def find(self, *, to_change: bool) -> Booking:
+        """The booking, if the caller may see or change it. Raises `Http404` otherwise."""
+        visible = bookings_visible_to(self.request.user, booking_tokens(self.request), to_change=to_change)
+        return get_object_or_404(visible, pk=self.kwargs["booking_id"])
+
+    def caller(self, booking: Booking) -> str:
+        """In whose name a key is kept: the account's, else that of whoever has the booking's token."""
+        account = account_of(self.request)
+        return f"account:{account.pk}" if account else f"token:{booking.access_token_hash}"
+
+
+class BookingListView(StrictParameters, ListAPIView[Booking]):
+    """The account's own bookings, and where new ones are made."""
+
+    serializer_class = BookingSerializer
+    cursor_ordering = ("-created_at", "-id")
+    filter_backends = []
+
+    @property
+    def parameters(self) -> frozenset[str]:  # type: ignore[override]  # Only reading has pages.
+        return PAGE_PARAMETERS if self.request.method != "POST" else frozenset()
+
+    def get_queryset(self) -> BookingQuerySet:
+        account = account_of(self.request)
+        if account is None:
+            raise NotAuthenticated
+        return Booking.objects.of_account(account).with_details()
+
+    @extend_schema(
+        operation_id="bookings",
+        tags=["bookings"],
+        summary="The account's own bookings, newest first",
+        extensions={"x-problems": ["not_authenticated"]},
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="hold_tickets",
+        tags=["bookings"],
+        summary="Hold tickets for ten minutes",
+        description=(
+            "Names either certain `tickets`, or a `price_tier` and a `quantity`. All are held, or none. "
+            "The answer carries `access_token`, this once: a guest sends it later as `X-Booking-Token`."
+        ),
+        request=HoldSerializer,
+        responses={201: HeldBookingSerializer},
+        extensions={
+            "x-problems": ["tickets_unavailable", "not_on_sale", "limit_exceeded", "waiting_room"],
+        },
+    )
+    def post(self, request: Request) -> Response:
+        account = account_of(request)
+        address = request.META.get("REMOTE_ADDR") or None
+        caller = f"account:{account.pk}" if account else f"address:{address}"
+        return answer_once(
+            request,
+            caller=caller,
+            perform=lambda: self._hold(request, account, address),
+            refuse=self.handle_exception,
+        )
+
+    def _hold(self, request: Request, account: User | None, address: str | None) -> Response:
+        form = HoldSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        wish = form.validated_data
+        email = wish.get("email") or (account.email if account else "")
+        held = _hold(wish, Buyer(account=account, email=email, address=address))
+        body = {**describe(held.booking.pk, request), "access_token": held.access_token}
+        return Response(body, status=201)
+
+
+def _hold(wish: dict[str, Any], buyer: Buyer) -> HeldBooking:
+    if "tickets" in wish:
+        return hold_tickets(event=wish["event"], ticket_ids=wish["tickets"], buyer=buyer)
+    return hold_best_available(
+        event=wish["event"], price_tier_id=wish["price_tier"], quantity=wish["quantity"], buyer=buyer
+    )
+
+
+class BookingView(OneBookingView):
+    """One booking: to look at, to fill in, to give up."""
+
+    @extend_schema(
+        operation_id="booking",
+        tags=["bookings"],
+        summary="One booking",
+        parameters=[TOKEN],
+        responses=BookingSerializer,
+        extensions={"x-problems": ["not_found"]},
+    )
+    def get(self, request: Request, booking_id: UUID) -> Response:
+        return Response(describe(self.find(to_change=False).pk, request))
+
+    @extend_schema(
+        operation_id="change_details",
+        tags=["bookings"],
+        summary="Say who buys, and who will use each ticket",
+        parameters=[TOKEN],
+        request=DetailsSerializer,
+        responses=BookingSerializer,
+        extensions={"x-problems": ["not_found", "limit_exceeded", *HOLD_PROBLEMS]},
+    )
+    def patch(self, request: Request, booking_id: UUID) -> Response:
+        booking = self.find(to_change=True)
+        form = DetailsSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        details = form.validated_data
+        change_details(
+            booking_id=booking.pk,
+            email=details.get("email"),
+            name=details.get("name"),
+            holder_names={ticket["id"]: ticket["holder_name"] for ticket in details.get("tickets", [])},
+        )
+        return Response(describe(booking.pk, request))
+
+    @extend_schema(
+        operation_id="release_hold",
+        tags=["bookings"],
+        summary="Give a hold's tickets back at once",
+        parameters=[TOKEN],
+        responses={204: OpenApiResponse(description="Given back, now or before.")},
+        extensions={"x-problems": ["not_found", "already_booked", "booking_closed"]},
+    )
+    def delete(self, request: Request, booking_id: UUID) -> Response:
+        release_hold(booking_id=self.find(to_change=True).pk)
+        return Response(status=204)
+
+
+class ExtendView(OneBookingView):
+    @extend_schema(
+        operation_id="extend_hold",
+        tags=["bookings"],
+        summary="Ten more minutes",
+        parameters=[TOKEN],
+        request=None,
+        responses=BookingSerializer,
+        extensions={"x-problems": ["not_found", "extension_limit", *HOLD_PROBLEMS]},
+    )
+    def post(self, request: Request, booking_id: UUID) -> Response:
+        booking = self.find(to_change=True)
+        _refuse_members(request)
+        return answer_once(
+            request,
+            caller=self.caller(booking),
+            perform=lambda: self._extend(booking.pk),
+            refuse=self.handle_exception,
+        )
+
+    def _extend(self, booking_id: UUID) -> Response:
+        extend_hold(booking_id=booking_id)
+        return Response(describe(booking_id, self.request))
+
+
+def _refuse_members(request: Request) -> None:
+    """A body is not needed here; one that says something is not ignored in silence."""
+    if request.data:
+        detail = ErrorDetail(_("There is no such member."), code="unknown")
+        raise ValidationError({name: [detail] for name in request.data})
+
+
+class PaymentListView(OneBookingView, ListAPIView[Payment]):
+    """The payments of one booking, and where one is started."""
+
+    serializer_class = PaymentRecordSerializer
+    cursor_ordering = ("-created_at", "-id")
+    filter_backends = []
+
+    @property
+    def parameters(self) -> frozenset[str]:  # type: ignore[override]  # Only reading has pages.
+        return PAGE_PARAMETERS if self.request.method != "POST" else frozenset()
+
+    def get_queryset(self) -> PaymentQuerySet:
+        return Payment.objects.filter(booking=self.find(to_change=False))
+
+    @extend_schema(
+        operation_id="payments",
+        tags=["payments"],
+        summary="What became of each payment, newest first",
+        parameters=[TOKEN],
+        extensions={"x-problems": ["not_found"]},
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="start_payment",
+        tags=["payments"],
+        summary="Start a payment",
+        description=(
+            "Send the buyer to `redirect_url`. While a payment is open, asking again answers with that one. "
+            "A booking that costs nothing is booked at once, and has no `redirect_url`."
+        ),
+        parameters=[TOKEN],
+        request=StartPaymentSerializer,
+        responses={201: PaymentSerializer},
+        extensions={"x-problems": ["not_found", *HOLD_PROBLEMS]},
+    )
+    def post(self, request: Request, booking_id: UUID) -> Response:
+        booking = self.find(to_change=True)
+        return answer_again(
+            request,
+            caller=self.caller(booking),
+            perform=lambda: self._start(request, booking),
+            refuse=self.handle_exception,
+        )
+
+    def _start(self, request: Request, booking: Booking) -> Response:
+        form = StartPaymentSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        payment = start_payment(booking_id=booking.pk, return_url=form.validated_data.get("return_url", ""))
+        return Response(PaymentSerializer(payment).data, status=201)
+
+
+class AnyAccept(BaseContentNegotiation):
+    """For files, which come in one form: whatever `Accept` says. Errors about them are JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return next(iter(parsers), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class FileView(OneBookingView):
+    """A file of a booked booking; before it is booked there is none."""
+
+    content_negotiation_class = AnyAccept
+
+    def find_booked(self) -> Booking:
+        visible = self.find(to_change=False)
+        booking = Booking.objects.with_details().get(pk=visible.pk)
+        if booking.status != Booking.Status.BOOKED:
+            raise NotFound(_("The tickets are here once the booking is paid for."))
+        return booking
+
+
+def download(content: bytes, content_type: str, name: str) -> HttpResponse:
+    return HttpResponse(
+        content,
+        content_type=content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+class TicketsPdfView(FileView):
+    @extend_schema(
+        operation_id="tickets_pdf",
+        tags=["bookings"],
+        summary="The tickets to print, one to a page",
+        parameters=[TOKEN],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+        extensions={"x-problems": ["not_found"]},
+    )
+    def get(self, request: Request, booking_id: UUID) -> HttpResponse:
+        booking = self.find_booked()
+        return download(tickets_pdf(booking), "application/pdf", f"{booking.reference}.pdf")
+
+
+class TicketsCalendarView(FileView):
+    @extend_schema(
+        operation_id="tickets_calendar",
+        tags=["bookings"],
+        summary="The event as a calendar entry",
+        parameters=[TOKEN],
+        responses={(200, "text/calendar"): OpenApiTypes.STR},
+        extensions={"x-problems": ["not_found"]},
+    )
+    def get(self, request: Request, booking_id: UUID) -> HttpResponse:
+        booking = self.find_booked()
+        return download(tickets_calendar(booking), "text/calendar; charset=utf-8", f"{booking.reference}.ics")
+
+
+class TicketQrView(FileView):
+    @extend_schema(
+        operation_id="ticket_qr",
+        tags=["bookings"],
+        summary="A ticket's code as a picture",
+        parameters=[TOKEN],
+        responses={(200, "image/svg+xml"): OpenApiTypes.STR},
+        extensions={"x-problems": ["not_found"]},
+    )
+    def get(self, request: Request, booking_id: UUID, ticket_id: int) -> HttpResponse:
+        booking = self.find_booked()
+        item = get_object_or_404(BookingItem, booking=booking, ticket_id=ticket_id)
+        return HttpResponse(qr_svg(item.code or ""), content_type="image/svg+xml")
+
+
+class PaymentNoticeView(APIView):
+    """Takes a gateway's signed notice and keeps it; the work that follows is done elsewhere."""
+
+    authentication_classes = []
+    throttle_classes = []
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request, gateway: str) -> Response:
+        if gateway not in settings.PAYMENT_GATEWAYS:
+            raise NotFound(_("There is no such payment gateway."))
+        # The signature covers the bytes as they came, so nothing may parse them first.
+        raw = request._request
+        try:
+            store_notice(gateway=gateway, body=raw.body, headers=raw.headers)
+        except InvalidNotice as error:
+            raise ValidationError(str(error), code="invalid_notice") from error
+        return Response({"received": True})

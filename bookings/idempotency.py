@@ -1,0 +1,164 @@
+"""The same key, the same answer: a request that is sent twice is carried out once.
+
+A key belongs to its caller and stands for one request for 24 hours. As at Stripe, an answer is
+kept once the work has begun: what was made, and refusals such as tickets that are gone. What
+is found wrong before that, and what is nobody's fault (429, 503), is not kept, so that the
+request can be put right or tried again with the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import APIException
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bookings.exceptions import BoxOfficeError, GatewayUnavailable, InvalidTickets
+from bookings.models import IdempotencyKey
+from events.api.parameters import InvalidParameter
+
+HEADER = "Idempotency-Key"
+LIFETIME = timedelta(hours=24)
+PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
+# The draft standard writes the key as a quoted string; most callers leave the quotes out.
+QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+
+# Not kept: the first was found wrong before anything was tried, the second may go well next time.
+NOT_KEPT = (InvalidTickets, GatewayUnavailable)
+
+Perform = Callable[[], Response]
+Refuse = Callable[[Exception], Response]
+
+
+class RequestInProgress(APIException):
+    """The first request with this key is still running."""
+
+    status_code = 409
+    default_code = "request_in_progress"
+    default_detail = _("Ask again in a moment with the same key.")
+
+
+class KeyReused(APIException):
+    """The key already stands for another request of the same caller."""
+
+    status_code = 422
+    default_code = "idempotency_key_reused"
+    default_detail = _("This key was used for another request. Make a new one.")
+
+
+def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refuse) -> Response:
+    """The answer of `perform`, or the first answer again where the request names a key it had before.
+
+    One transaction holds the key's lock, the work and the stored answer: a crash leaves all of it
+    or nothing, and after an unknown COMMIT asking again tells. `refuse` makes the answer for a
+    `BoxOfficeError`, whose own work is rolled back before the refusal is stored.
+    """
+    key = read_key(request)
+    if key is None:
+        return perform()
+    with transaction.atomic():
+        if not _lock(caller, key):
+            raise RequestInProgress
+        if (first := first_answer(request, caller, key)) is not None:
+            return first
+        try:
+            with transaction.atomic():
+                answer = perform()
+        except NOT_KEPT:
+            raise
+        except BoxOfficeError as refusal:
+            answer = refuse(refusal)
+        keep_answer(request, caller, key, answer)
+    return answer
+
+
+def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Refuse) -> Response:
+    """Like `answer_once`, for work that calls a gateway and so may not run inside a transaction.
+
+    `perform` must be safe to run twice by itself: until the first answer is stored, it is.
+    """
+    key = read_key(request)
+    if key is None:
+        return perform()
+    if (first := first_answer(request, caller, key)) is not None:
+        return first
+    try:
+        answer = perform()
+    except NOT_KEPT:
+        raise
+    except BoxOfficeError as refusal:
+        answer = refuse(refusal)
+    keep_answer(request, caller, key, answer)
+    return answer
+
+
+def read_key(request: Request) -> str | None:
+    """The request's key. Raises `InvalidParameter` unless it is 1 to 255 printable characters."""
+    value = request.headers.get(HEADER)
+    if value is None:
+        return None
+    if quoted := QUOTED.fullmatch(value):
+        value = re.sub(r"\\(.)", r"\1", quoted[1])
+    if not PRINTABLE.fullmatch(value):
+        raise InvalidParameter(HEADER, "Must be 1 to 255 printable ASCII characters.")
+    return value
+
+
+def first_answer(request: Request, caller: str, key: str) -> Response | None:
+    """What was answered the first time; None where there was none within `LIFETIME`.
+
+    Raises `KeyReused` where the key stands for another request.
+    """
+    kept = IdempotencyKey.objects.filter(caller=caller, key=key, created_at__gt=Now() - LIFETIME).first()
+    if kept is None:
+        return None
+    if kept.fingerprint != fingerprint(request):
+        raise KeyReused
+    content_type = "application/problem+json" if kept.status_code >= 400 else None
+    return Response(
+        kept.body,
+        status=kept.status_code,
+        headers={"Idempotent-Replayed": "true"},
+        content_type=content_type,
+    )
+
+
+def keep_answer(request: Request, caller: str, key: str, answer: Response) -> None:
+    """Store the answer under the key, unless one is there already; one that is too old is not."""
+    mine = IdempotencyKey.objects.filter(caller=caller, key=key)
+    mine.filter(created_at__lte=Now() - LIFETIME).delete()
+    mine.get_or_create(
+        caller=caller,
+        key=key,
+        defaults={
+            "fingerprint": fingerprint(request),
+            "status_code": answer.status_code,
+            # As it was sent, to the last digit of its times.
+            "body": json.loads(JSONRenderer().render(answer.data)),
+        },
+    )
+
+
+def fingerprint(request: Request) -> str:
+    """A hash of what is asked: method, address and body, in whatever order its members come."""
+    body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+    words = f"{request.method} {request.get_full_path()}\n{body}"
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def _lock(caller: str, key: str) -> bool:
+    """Take the key's lock until the transaction ends; False when another request has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency:{caller}:{key}"]
+        )
+        return bool(cursor.fetchone()[0])
