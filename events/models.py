@@ -144,7 +144,9 @@ class Seat(models.Model):
         verbose_name_plural = _("seats")
         constraints = [
             models.UniqueConstraint(fields=["venue", "guid"], name="seat_guid_unique_in_venue"),
-            models.UniqueConstraint(fields=["venue", "section", "row", "number"], name="seat_unique_in_venue"),
+            models.UniqueConstraint(
+                fields=["venue", "section", "row", "number"], name="seat_unique_in_venue"
+            ),
             models.UniqueConstraint(
                 fields=["venue", "section", "row_index", "place"], name="seat_place_unique_in_row"
             ),
@@ -323,7 +325,9 @@ class PriceTier(models.Model):
 
     def clean(self) -> None:
         if self.is_seated and self.quantity is not None:
-            raise ValidationError({"quantity": _("Numbered seats are counted from the venue: leave this empty.")})
+            raise ValidationError(
+                {"quantity": _("Numbered seats are counted from the venue: leave this empty.")}
+            )
         if not self.is_seated and self.quantity is None:
             raise ValidationError({"quantity": _("General admission needs a quantity.")})
 
@@ -350,7 +354,11 @@ class Ticket(models.Model):
     )
     position = models.PositiveIntegerField(_("position"))
     status = models.CharField(
-        _("status"), max_length=9, choices=Status.choices, default=Status.AVAILABLE, db_default=Status.AVAILABLE
+        _("status"),
+        max_length=9,
+        choices=Status.choices,
+        default=Status.AVAILABLE,
+        db_default=Status.AVAILABLE,
     )
     booking_id = models.UUIDField(_("booking"), null=True, blank=True)
     reserved_until = models.DateTimeField(_("reserved until"), null=True, blank=True)
@@ -380,7 +388,9 @@ class Ticket(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["booking_id"], condition=Q(booking_id__isnull=False), name="ticket_by_booking"),
+            models.Index(
+                fields=["booking_id"], condition=Q(booking_id__isnull=False), name="ticket_by_booking"
+            ),
             models.Index(
                 fields=["price_tier", "id"], condition=Q(status="available"), name="ticket_available_in_tier"
             ),
@@ -396,3 +406,47 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return f"ticket {self.position}"
+
+
+class PublishJob(models.Model):
+    """A wish to publish an event, and how far a worker has come with it.
+
+    A worker takes a job for a short while (`taken_until`) and renews that with every step, so
+    that a job whose worker died is taken up by another.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("waiting")
+        RUNNING = "running", _("at work")
+        DONE = "done", _("done")
+        FAILED = "failed", _("refused")
+
+    event = models.ForeignKey(Event, models.CASCADE, related_name="publish_jobs", verbose_name=_("event"))
+    status = models.CharField(_("status"), max_length=7, choices=Status.choices, default=Status.QUEUED)
+    done = models.PositiveIntegerField(_("tickets done"), default=0)
+    total = models.PositiveIntegerField(_("tickets in all"), default=0)
+    error = models.TextField(_("reason"), blank=True)
+    created_at = models.DateTimeField(_("asked for"), auto_now_add=True)
+    taken_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = _("publication")
+        verbose_name_plural = _("publications")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "done", "failed"]), name="publish_job_status_valid"
+            ),
+            models.UniqueConstraint(
+                fields=["event"],
+                condition=Q(status__in=["queued", "running"]),
+                name="publish_job_one_open_per_event",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} ({self.status})"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in {self.Status.QUEUED, self.Status.RUNNING}
