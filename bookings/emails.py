@@ -31,7 +31,9 @@ def send_confirmations() -> int:
 
 def _send_confirmation(booking_id: UUID) -> bool:
     with transaction.atomic():
-        rows = Booking.objects.confirmation_due().select_for_update(skip_locked=True, no_key=True, of=("self",))
+        rows = Booking.objects.confirmation_due().select_for_update(
+            skip_locked=True, no_key=True, of=("self",)
+        )
         booking = rows.select_related("event__venue").filter(pk=booking_id).first()
         if booking is None:
             return False

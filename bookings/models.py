@@ -105,7 +105,9 @@ class Booking(models.Model):
         REFUNDED = "refunded", _("refunded")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    reference = models.CharField(_("reference"), max_length=8, unique=True, default=make_reference, editable=False)
+    reference = models.CharField(
+        _("reference"), max_length=8, unique=True, default=make_reference, editable=False
+    )
     event = models.ForeignKey(Event, models.PROTECT, related_name="bookings", verbose_name=_("event"))
     account = models.ForeignKey(
         User, models.PROTECT, null=True, blank=True, related_name="bookings", verbose_name=_("account")
@@ -137,7 +139,9 @@ class Booking(models.Model):
         verbose_name_plural = _("bookings")
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=["reserved", "booked", "expired", "released", "cancelled", "refunded"]),
+                condition=Q(
+                    status__in=["reserved", "booked", "expired", "released", "cancelled", "refunded"]
+                ),
                 name="booking_status_valid",
             ),
             models.CheckConstraint(condition=Q(total__gte=0), name="booking_total_not_negative"),
@@ -146,7 +150,9 @@ class Booking(models.Model):
                 | Q(status__in=["reserved", "expired", "released"], booked_at__isnull=True),
                 name="booking_booked_at_if_booked",
             ),
-            models.CheckConstraint(condition=Q(extensions_used__lte=10), name="booking_extensions_at_most_ten"),
+            models.CheckConstraint(
+                condition=Q(extensions_used__lte=10), name="booking_extensions_at_most_ten"
+            ),
         ]
         indexes = [
             models.Index(fields=["account", "-created_at", "-id"], name="booking_of_account"),
@@ -248,7 +254,9 @@ class Payment(models.Model):
     gateway = models.CharField(_("gateway"), max_length=40)
     gateway_reference = models.CharField(_("gateway's reference"), max_length=200, blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
-    decision = models.CharField(_("decision"), max_length=7, choices=Decision.choices, default=Decision.OPEN, blank=True)
+    decision = models.CharField(
+        _("decision"), max_length=7, choices=Decision.choices, default=Decision.OPEN, blank=True
+    )
     amount = models.DecimalField(_("amount"), max_digits=12, decimal_places=2)
     currency = models.CharField(_("currency"), max_length=3)
     redirect_url = models.URLField(max_length=2000, blank=True)
@@ -268,7 +276,9 @@ class Payment(models.Model):
         verbose_name_plural = _("payments")
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=["pending", "authorised", "captured", "declined", "voided", "refunded"]),
+                condition=Q(
+                    status__in=["pending", "authorised", "captured", "declined", "voided", "refunded"]
+                ),
                 name="payment_status_valid",
             ),
             models.CheckConstraint(

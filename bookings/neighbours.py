@@ -73,7 +73,9 @@ def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | N
 
 
 def _choices(seats: Sequence[SeatState], quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
-    for (section, row_index), group in itertools.groupby(seats, key=lambda seat: (seat.section, seat.row_index)):
+    for (section, row_index), group in itertools.groupby(
+        seats, key=lambda seat: (seat.section, seat.row_index)
+    ):
         row = list(group)
         middle = (row[0].place + row[-1].place) / 2
         for run in _runs(row):

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings.exceptions import GatewayUnavailable
-from bookings.gateways import GatewayError, GatewayPayment, GatewayState, Notice, get_gateway
+from bookings.gateways import GatewayError, GatewayPayment, GatewayState, get_gateway
 from bookings.models import Booking, BookingItem, Payment, PaymentNotice, make_code
 from bookings.querysets import PaymentQuerySet
 from bookings.services import close_hold, give_back_locks_after_commit, lock_booking, lock_live_hold
@@ -158,7 +158,9 @@ def _apply(payment_id: UUID, found: GatewayPayment) -> Payment:
                 payment.reason = _book(booking, payment, found)
                 payment.decision = Payment.Decision.VOID if payment.reason else Payment.Decision.CAPTURE
                 payment.next_attempt_at = timezone.now()
-        payment.save(update_fields=["status", "decision", "reason", "attempts", "next_attempt_at", "updated_at"])
+        payment.save(
+            update_fields=["status", "decision", "reason", "attempts", "next_attempt_at", "updated_at"]
+        )
     return payment
 
 

@@ -10,7 +10,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -85,9 +85,9 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     try:
         with transaction.atomic():
             return _reserve(event, booking_id, buyer, len(wanted), lambda: wanted)
-    except TicketsUnavailable as refusal:
+    except TicketsUnavailable:
         locks.release(event.pk, wanted, booking_id)
-        raise _gone(event, wanted, refusal.unavailable) from None
+        raise _gone(event, wanted, _taken_among(event, wanted)) from None
     except BaseException:
         locks.release(event.pk, wanted, booking_id)
         raise
@@ -118,7 +118,8 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
         chosen = choose_neighbours(free, quantity, among_best=1 + 4 * attempt)
         if chosen is None:
             raise TicketsUnavailable(
-                available=sum(seat.is_free for seat in free), suggestion=choose_scattered(free, quantity) or []
+                available=sum(seat.is_free for seat in free),
+                suggestion=choose_scattered(free, quantity) or [],
             )
         try:
             return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
@@ -167,14 +168,9 @@ def _reserve(
     """
     now = _check_sale_open(event)
     _check_limit(event, buyer, adding=quantity)
-    ticket_ids = pick()
-    if len(ticket_ids) != quantity:
-        raise TicketsUnavailable
-    tickets = list(
-        event.tickets.filter(id__in=ticket_ids).with_current_status().select_related("price_tier").lock_in_order()
-    )
+    tickets = _lock_available(event, pick())
     if len(tickets) != quantity:
-        raise InvalidTickets("tickets", "Some of these are not tickets of this event.")
+        raise TicketsUnavailable
     token = secrets.token_urlsafe(24)
     booking = Booking.objects.create(
         id=booking_id,
@@ -187,20 +183,30 @@ def _reserve(
         total=sum((ticket.price_tier.price for ticket in tickets), Decimal(0)),
         currency=event.currency,
     )
+    ticket_ids = [ticket.pk for ticket in tickets]
     taken = (
         Ticket.objects.filter(id__in=ticket_ids)
         .available()
         .update(status=Ticket.Status.RESERVED, booking_id=booking.pk, reserved_until=booking.expires_at)
     )
     if taken != quantity:
-        raise TicketsUnavailable(
-            unavailable=[t.pk for t in tickets if t.current_status != Ticket.Status.AVAILABLE]
-        )
+        raise TicketsUnavailable
     BookingItem.objects.bulk_create(
-        BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price) for t in tickets
+        BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price)
+        for t in tickets
     )
     _keep_locks_after_commit(booking, ticket_ids, left=HOLD)
     return HeldBooking(booking, token)
+
+
+def _lock_available(event: Event, ticket_ids: Sequence[int]) -> list[Ticket]:
+    """Lock those of the tickets that are free, with their tiers.
+
+    A row that is taken while this waits for it is not returned, and not locked either: a crowd
+    that waits for one seat is turned away by the database alone, without a round trip each.
+    """
+    rows = event.tickets.filter(id__in=ticket_ids).available().select_related("price_tier")
+    return list(rows.lock_in_order())
 
 
 def _check_sale_open(event: Event) -> datetime:
@@ -242,9 +248,21 @@ def _check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | Non
         raise LimitExceeded(limit=limit)
 
 
-def _gone(event: Event, wanted: Sequence[int], unavailable: Sequence[int] | frozenset[int]) -> TicketsUnavailable:
-    """The refusal that names which of the wanted tickets are gone, and what is near them."""
-    lost = [ticket_id for ticket_id in wanted if ticket_id in set(unavailable)] or list(wanted)
+def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:
+    """Those of the tickets that cannot be held now. Raises `InvalidTickets` for ids not of this event."""
+    rows = event.tickets.filter(pk__in=wanted).with_current_status()
+    statuses = dict(rows.values_list("pk", "current_status"))
+    if len(statuses) != len(wanted):
+        raise InvalidTickets("tickets", "Some of these are not tickets of this event.")
+    return [pk for pk, status in statuses.items() if status != Ticket.Status.AVAILABLE]
+
+
+def _gone(event: Event, wanted: Sequence[int], taken: Iterable[int]) -> TicketsUnavailable:
+    """The refusal that names which of the wanted tickets are gone, and what is near them.
+
+    One that was given back just now counts as gone too: the hold was refused because of it.
+    """
+    lost = sorted(set(wanted).intersection(taken)) or list(wanted)
     return TicketsUnavailable(unavailable=lost, suggestion=suggest_instead(event, wanted, lost))
 
 

@@ -43,7 +43,9 @@ def make_event(**fields: Any) -> Event:
     return Event.objects.create(**defaults | fields)
 
 
-def make_general_admission(event: Event, quantity: int, *, price: str = "20.00", name: str = "Standing") -> PriceTier:
+def make_general_admission(
+    event: Event, quantity: int, *, price: str = "20.00", name: str = "Standing"
+) -> PriceTier:
     """A general-admission tier with its tickets, after those the event has."""
     tier = PriceTier.objects.create(event=event, name=name, price=Decimal(price), quantity=quantity)
     _make_tickets(event, [{"price_tier": tier} for _ in range(quantity)])
@@ -51,7 +53,13 @@ def make_general_admission(event: Event, quantity: int, *, price: str = "20.00",
 
 
 def make_seated(
-    event: Event, *, rows: int = 1, seats: int = 10, price: str = "30.00", name: str = "Stalls", section: str = ""
+    event: Event,
+    *,
+    rows: int = 1,
+    seats: int = 10,
+    price: str = "30.00",
+    name: str = "Stalls",
+    section: str = "",
 ) -> PriceTier:
     """A seated tier: `rows` rows of `seats` seats of one section, and their tickets."""
     section = section or name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -16,12 +17,19 @@ from events.models import Ticket
 
 
 def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run every call in its own thread, all released at once; returns results or the errors raised."""
+    """Run every call in its own thread, all released at once; returns results or the errors raised.
+
+    Each thread has its database connection before the start: what races is the work, not the
+    two hundred log-ins before it.
+    """
     results: list[Any] = [None] * len(calls)
     barrier = threading.Barrier(len(calls))
+    logging_in = threading.Semaphore(8)
 
     def run(number: int, call: Callable[[], Any]) -> None:
         try:
+            with logging_in:
+                connections["default"].ensure_connection()
             barrier.wait(timeout=60)
             results[number] = call()
         except Exception as error:
@@ -30,10 +38,17 @@ def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
             connections.close_all()
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=120)
+    # Threads in one process take turns of five milliseconds, so that a crowd of two hundred would
+    # starve the one that holds the row until its lock times out; workers on a server do not.
+    turn = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=120)
+    finally:
+        sys.setswitchinterval(turn)
     return results
 
 

@@ -34,13 +34,17 @@ class CardForm(forms.Form):
     def clean_card_number(self) -> str:
         number = re.sub(r"[\s-]", "", self.cleaned_data["card_number"])
         if number not in CARDS:
-            raise forms.ValidationError(_("This is not one of the sandbox's test cards."), code="unknown_card")
+            raise forms.ValidationError(
+                _("This is not one of the sandbox's test cards."), code="unknown_card"
+            )
         return number
 
     def clean_notice(self) -> str:
         mode = self.cleaned_data["notice"] or "normal"
         if not is_notice_mode(mode):
-            raise forms.ValidationError(_("Choose normal, duplicate, never, or delay:SECONDS."), code="invalid")
+            raise forms.ValidationError(
+                _("Choose normal, duplicate, never, or delay:SECONDS."), code="invalid"
+            )
         return mode
 
 

@@ -69,9 +69,7 @@ class SandboxGateway:
 
     def void(self, reference: str, *, key: str) -> GatewayPayment:
         status = SandboxIntent.Status
-        return _move(
-            reference, allowed={status.OPEN, status.CONFIRMING, status.AUTHORISED}, to=status.VOIDED
-        )
+        return _move(reference, allowed={status.OPEN, status.CONFIRMING, status.AUTHORISED}, to=status.VOIDED)
 
     def refund(self, reference: str, *, amount: Decimal, key: str) -> GatewayPayment:
         status = SandboxIntent.Status

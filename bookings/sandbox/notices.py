@@ -54,7 +54,9 @@ def deliver_notices() -> int:
 
 def _claim_due() -> list[SandboxNotice]:
     """Take due notices off the queue for a while: another worker leaves them alone."""
-    due = SandboxNotice.objects.filter(delivered_at=None, next_attempt_at__lte=Now()).order_by("next_attempt_at")
+    due = SandboxNotice.objects.filter(delivered_at=None, next_attempt_at__lte=Now()).order_by(
+        "next_attempt_at"
+    )
     with transaction.atomic():
         claimed = list(due.select_for_update(skip_locked=True)[:BATCH])
         SandboxNotice.objects.filter(pk__in=[notice.pk for notice in claimed]).update(
@@ -81,7 +83,12 @@ def _post(notice: SandboxNotice) -> bool:
     from bookings.sandbox.gateway import SIGNATURE_HEADER, sign
 
     body = json.dumps(
-        {"id": notice.pk, "type": notice.kind, "payment": notice.intent_id, "created": notice.created_at.isoformat()}
+        {
+            "id": notice.pk,
+            "type": notice.kind,
+            "payment": notice.intent_id,
+            "created": notice.created_at.isoformat(),
+        }
     ).encode()
     headers = {
         "Content-Type": "application/json",

@@ -35,7 +35,9 @@ def pay(request: HttpRequest, intent_id: str) -> HttpResponse:
     if not form.is_valid():
         return _page(request, intent, form, status=400)
     status, reason = CARDS[form.cleaned_data["card_number"]]
-    intent = _decide(intent, expected=Status.OPEN, to=status, reason=reason, notice_mode=form.cleaned_data["notice"])
+    intent = _decide(
+        intent, expected=Status.OPEN, to=status, reason=reason, notice_mode=form.cleaned_data["notice"]
+    )
     if intent.status == Status.CONFIRMING:
         return _page(request, intent, CardForm())
     return redirect(intent.return_url)

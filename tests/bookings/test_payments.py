@@ -56,8 +56,12 @@ def reloaded(row):
     return row
 
 
-def send_notice(payment: Payment, *, notice_id: str = "evt_1", stamp: int | None = None, header: str = "") -> None:
-    body = json.dumps({"id": notice_id, "type": "payment.authorised", "payment": payment.gateway_reference}).encode()
+def send_notice(
+    payment: Payment, *, notice_id: str = "evt_1", stamp: int | None = None, header: str = ""
+) -> None:
+    body = json.dumps(
+        {"id": notice_id, "type": "payment.authorised", "payment": payment.gateway_reference}
+    ).encode()
     header = header or sign(body, timestamp=int(time.time()) if stamp is None else stamp)
     payments.store_notice(gateway="sandbox", body=body, headers={"Sandbox-Signature": header})
 
@@ -186,7 +190,9 @@ def test_late_payment_takes_swept_tickets_again_while_they_are_free(booking, eve
 
 
 @pytest.mark.parametrize("is_swept", [False, True])
-def test_late_payment_for_a_ticket_that_is_gone_is_voided_and_books_nothing(booking, event, pay_with_card, is_swept):
+def test_late_payment_for_a_ticket_that_is_gone_is_voided_and_books_nothing(
+    booking, event, pay_with_card, is_swept
+):
     payment = start_payment(booking_id=booking.pk)
     winner = take_over(booking, quantity=1)
     if is_swept:
@@ -387,7 +393,9 @@ def test_notice_is_stored_once_and_applied_once(booking, pay_with_card):
     assert PaymentNotice.objects.get().outcome == "The payment is captured."
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["authorised", "captured", "declined", "voided"])))
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(["authorised", "captured", "declined", "voided"]))
+)
 def test_notices_in_any_order_end_in_the_same_state(booking, pay_with_card, order):
     payment = start_payment(booking_id=booking.pk)
     pay_with_card(payment)

@@ -217,7 +217,10 @@ def test_best_available_without_neighbours_suggests_what_is_free():
 
     with pytest.raises(exceptions.TicketsUnavailable) as refusal:
         hold_best_available(
-            event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=Buyer(email="b@example.org")
+            event=event,
+            price_tier_id=event.price_tiers.get().pk,
+            quantity=2,
+            buyer=Buyer(email="b@example.org"),
         )
 
     assert (refusal.value.available, refusal.value.suggestion) == (3, [ids[0], ids[2]])

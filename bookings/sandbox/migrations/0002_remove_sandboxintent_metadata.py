@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('sandbox', '0001_initial'),
+        ("sandbox", "0001_initial"),
     ]
 
     operations = [
         migrations.RemoveField(
-            model_name='sandboxintent',
-            name='metadata',
+            model_name="sandboxintent",
+            name="metadata",
         ),
     ]
