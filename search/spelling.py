@@ -1,0 +1,72 @@
+"""The second try: words that no event has, replaced by the nearest that one has."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+from search.index import TextQuery
+
+if TYPE_CHECKING:
+    from events.querysets import EventQuerySet
+
+WORD = re.compile(r"\w+")
+# A person types few words, and short ones are near to everything.
+MAX_WORDS = 5
+MIN_LETTERS = 3
+# How alike two words must be to be one with a typing error, from 0 to 1.
+MIN_LIKENESS = 0.65
+
+# Trigrams leave out what is nothing alike, and cheaply; they are poor at swapped letters, so
+# they have no say in which word is the nearest.
+SIMILAR_WORDS = """
+    WITH vocabulary AS MATERIALIZED (
+        SELECT DISTINCT word FROM search_searchdocument, unnest(string_to_array(names, ' ')) AS word
+        WHERE event_id IN ({matching})
+    )
+    SELECT typed, word FROM unnest(%s::text[]) AS typed CROSS JOIN LATERAL (
+        SELECT word FROM vocabulary WHERE similarity(word, search_fold(typed)) >= 0.1
+        ORDER BY similarity(word, search_fold(typed)) DESC, word LIMIT 100
+    ) AS similar_words
+"""
+
+
+def correct_typing(text: str, matching: EventQuerySet) -> str | None:
+    """`text` with unknown words replaced by words of events in `matching`; None where none is near.
+
+    Only the names of those events are looked at, so that no draft gives a word away.
+    """
+    words = dict.fromkeys(word for word in WORD.findall(text) if len(word) >= MIN_LETTERS)
+    unknown = [
+        word
+        for word in list(words)[:MAX_WORDS]
+        if not matching.filter(search_document__vector=TextQuery(word)).exists()
+    ]
+    corrections = _nearest_words(unknown, matching) if unknown else {}
+    if not corrections:
+        return None
+    return WORD.sub(lambda found: corrections.get(found[0], found[0]), text)
+
+
+def _nearest_words(unknown: list[str], matching: EventQuerySet) -> dict[str, str]:
+    sql, parameters = matching.order_by().values("pk").query.sql_with_params()
+    similar: defaultdict[str, list[str]] = defaultdict(list)
+    with connection.cursor() as database:
+        database.execute(SIMILAR_WORDS.format(matching=sql), [*parameters, unknown])
+        for typed, word in database.fetchall():
+            similar[typed].append(word)
+    return {
+        typed: nearest[0]
+        for typed, words in similar.items()
+        if (nearest := difflib.get_close_matches(_plain(typed), words, n=1, cutoff=MIN_LIKENESS))
+    }
+
+
+def _plain(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
