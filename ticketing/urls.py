@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ticketing.api.urls")),
+    path("search/", include("search.urls")),
 ]
 
 handler400 = "ticketing.error_views.bad_request"
