@@ -70,6 +70,21 @@ class SeatsCollide(OrganiserError):
     """The new seats would stand where others are, or make no sense."""
 
 
+class SeatsInUse(OrganiserError):
+    """The seats cannot go, as bookings of the past refer to their tickets."""
+
+    def __init__(self, names: Iterable[str], total: int) -> None:
+        super().__init__(
+            ngettext(
+                "%(total)d seat was held or sold before and must stay: %(names)s.",
+                "%(total)d seats were held or sold before and must stay: %(names)s.",
+                total,
+            )
+            % {"total": total, "names": name_some(names, total)}
+        )
+        self.total = total
+
+
 class InvalidPlan(OrganiserError):
     """The seating plan is refused; `place` says where in the file, such as `zones[2].rows[0]`."""
 
