@@ -1,0 +1,93 @@
+"""The web server, the Celery worker and beat, side by side under honcho.
+
+A program of its own, so that a signal to it ends the application while the engines are still up.
+"""
+
+import contextlib
+import functools
+import os
+import shlex
+import signal
+import sys
+from typing import Any
+
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
+from honcho.process import Popen, Process
+
+from ticketing.local.leash import follow_parent, leashed
+from ticketing.local.paths import LOCAL
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def commands(port: int) -> dict[str, list[str]]:
+    """What Python is to run, by the name it has in the output."""
+    workers = max(1, min(CORES, 4))
+    granian = [
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--http",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    granian += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws"]
+    granian += ["--respawn-failed-workers", "--workers-kill-timeout", "3", "--log-level", "error"]
+    # Celery warns of root. Here that is the person's own choice, for a server on their own machine.
+    celery = [
+        "-W",
+        "ignore::UserWarning:celery.platforms",
+        "-m",
+        "celery",
+        "--quiet",
+        "--app",
+        "ticketing",
+    ]
+    schedule = str(LOCAL / "beat-schedule")
+    return {
+        "web": [*granian, "ticketing.wsgi:application"],
+        "worker": [*celery, "worker", "--concurrency", str(workers), "--loglevel", "warning"],
+        "beat": [*celery, "beat", "--schedule", schedule, "--pidfile=", "--loglevel", "warning"],
+    }
+
+
+class LeashedProcess(Process):  # type: ignore[misc]
+    """A process of honcho's that ends, and ends its command in order, when honcho itself is killed."""
+
+    cmd: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._child_ctor = functools.partial(Popen, close_fds=False)  # The checkout's lock goes along.
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        follow_parent(signal.SIGKILL)
+        self.cmd = "exec " + shlex.join(leashed(shlex.split(self.cmd), signal.SIGTERM))
+        super().run(*args, **kwargs)
+
+
+class LastingPrinter(Printer):  # type: ignore[misc]
+    """Goes on without a word when the terminal has gone, so that everything still ends in order."""
+
+    def write(self, message: Message) -> None:
+        with contextlib.suppress(OSError):
+            super().write(message)
+
+
+def main(port: int) -> None:
+    """Run them until one ends or a signal comes; then end them all."""
+    manager = Manager(LastingPrinter(sys.stdout))
+    manager._process_ctor = LeashedProcess
+    for name, command in commands(port).items():
+        manager.add_process(name, shlex.join([sys.executable, *command]))
+    manager.loop()
+    sys.exit(manager.returncode)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
