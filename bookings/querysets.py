@@ -6,7 +6,7 @@ import typing
 from datetime import timedelta
 from typing import Self
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
 if typing.TYPE_CHECKING:
@@ -35,20 +35,32 @@ class BookingQuerySet(QuerySet["Booking"]):
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)
 
+    def for_listing(self) -> Self:
+        """What a buyer's list shows: no holds that ended without a purchase."""
+        return (
+            self.exclude(status__in=["expired", "released"])
+            .exclude(status="reserved", expires_at__lte=Now())
+            .select_related("event__venue", "event__category")
+            .annotate(ticket_count=Count("items"))
+            .order_by("-created_at", "-id")
+        )
+
     def with_details(self) -> Self:
         """A booking with everything a page or the API shows of it, in four queries."""
-        # Through the relation and not an import: models import this module.
-        items = self.model._meta.get_field("items").related_model._default_manager
-        payments = self.model._meta.get_field("payments").related_model._default_manager
+        # Here and not above: models import this module.
+        from bookings.models import BookingItem, Payment
+
         return (
-            self.select_related("event__venue")
+            self.select_related("event__venue", "event__category")
             .annotate(database_now=Now())
             .prefetch_related(
                 Prefetch(
                     "items",
-                    items.select_related("price_tier", "ticket__seat").order_by("ticket__position"),
+                    BookingItem.objects.select_related("price_tier", "ticket__seat").order_by(
+                        "ticket__position"
+                    ),
                 ),
-                Prefetch("payments", payments.order_by("-created_at", "-id")),
+                Prefetch("payments", Payment.objects.order_by("-created_at", "-id")),
             )
         )
 

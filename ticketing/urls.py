@@ -1,11 +1,22 @@
 """Every address of the site."""
 
+from django.conf import settings
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import TemplateView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ticketing.api.urls")),
+    path("", include("events.urls")),
+    path("", include("bookings.urls")),
     path("search/", include("search.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("robots.txt", TemplateView.as_view(template_name="robots.txt", content_type="text/plain")),
 ]
+
+if settings.SANDBOX_GATEWAY:
+    urlpatterns.append(path("sandbox/", include("bookings.sandbox.urls")))
 
 handler400 = "ticketing.error_views.bad_request"
 handler403 = "ticketing.error_views.permission_denied"

@@ -1,0 +1,20 @@
+from django.urls import path
+
+from bookings import views
+
+app_name = "bookings"
+urlpatterns = [
+    path("events/<slug:slug>/hold/", views.hold, name="hold"),
+    path("bookings/", views.listing, name="list"),
+    path("bookings/find/", views.find, name="find"),
+    path("bookings/<uuid:booking_id>/", views.detail, name="detail"),
+    path("bookings/<uuid:booking_id>/extend/", views.extend, name="extend"),
+    path("bookings/<uuid:booking_id>/release/", views.release, name="release"),
+    path("bookings/<uuid:booking_id>/pay/", views.pay, name="pay"),
+    path("bookings/<uuid:booking_id>/returned/", views.returned, name="returned"),
+    path("bookings/<uuid:booking_id>/tickets.pdf", views.pdf, name="pdf"),
+    path("bookings/<uuid:booking_id>/tickets.ics", views.calendar, name="calendar"),
+    path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>.svg", views.qr, name="qr"),
+    path("accounts/keys/", views.keys, name="keys"),
+    path("accounts/keys/<int:key_id>/revoke/", views.revoke, name="revoke"),
+]

@@ -1,0 +1,148 @@
+"""What an event page offers to choose from: price tiers, sections, and the rows of one section."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import groupby
+
+from django.db.models import Count, Q
+
+from events.availability import with_live_status
+from events.models import Event, PriceTier, Ticket
+
+# A hall with no more seats than this is shown at once; a larger one section by section.
+SEATS_AT_ONCE = 400
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a buyer asked for and could not have, so that the page comes back as they left it."""
+
+    ticket_ids: Collection[int] = ()
+    price_tier_id: int | None = None
+    quantity: int | None = None
+    refusal: str = ""
+    lost: Collection[int] = ()
+    suggestion: Collection[int] = ()
+
+
+@dataclass
+class TierOffer:
+    """A price tier and how many of its tickets can be taken now."""
+
+    tier: PriceTier
+    available: int = 0
+
+
+@dataclass
+class SectionOffer:
+    """A section with numbered seats; `available` counts the seats that can be taken now."""
+
+    name: str
+    available: int = 0
+    total: int = 0
+    prices: set[Decimal] = field(default_factory=set)
+
+    @property
+    def price_min(self) -> Decimal:
+        return min(self.prices)
+
+    @property
+    def price_max(self) -> Decimal:
+        return max(self.prices)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of seats in their order. Each ticket has its `live_status`, seat and price tier."""
+
+    name: str
+    tickets: Sequence[Ticket]
+
+
+@dataclass(frozen=True)
+class Hall:
+    """Everything there is to choose from, and the rows of the sections that are open."""
+
+    tiers: Sequence[TierOffer]
+    sections: Sequence[SectionOffer]
+    open_sections: Sequence[tuple[SectionOffer, Sequence[Row]]] = ()
+
+    @property
+    def is_shown_at_once(self) -> bool:
+        return sum(section.total for section in self.sections) <= SEATS_AT_ONCE
+
+
+def read_hall(event: Event, *, section: str, wish: Wish) -> Hall:
+    """The event's offer in three queries: tiers, counts, and the seats of what is open.
+
+    `section` opens one; without it the wished seats' sections are open, which costs a fourth
+    query. A small hall is open altogether.
+    """
+    tiers = {tier.pk: TierOffer(tier) for tier in event.price_tiers.all()}
+    sections: dict[str, SectionOffer] = {}
+    for name, tier_id, total, available in _count_tickets(event):
+        tiers[tier_id].available += available
+        if name is not None:
+            found = sections.setdefault(name, SectionOffer(name))
+            found.available += available
+            found.total += total
+            found.prices.add(tiers[tier_id].tier.price)
+    hall = Hall(list(tiers.values()), list(sections.values()))
+    opened = _sections_to_open(hall, event, section, wish)
+    rows = _read_rows(event, opened)
+    return Hall(hall.tiers, hall.sections, [(sections[name], found) for name, found in rows])
+
+
+def name_tickets(event: Event, ticket_ids: Iterable[int]) -> list[Ticket]:
+    """These tickets of the event with their seats and tiers, in their order in the hall."""
+    tickets = event.tickets.filter(pk__in=set(ticket_ids)).select_related("seat", "price_tier")
+    return list(tickets.order_by("position"))
+
+
+def _count_tickets(event: Event) -> Iterable[tuple[str | None, int, int, int]]:
+    """Section (none for general admission), price tier, tickets for sale, tickets free."""
+    return (
+        with_live_status(Ticket.objects.filter(event=event), event.pk)
+        .order_by("seat__section", "price_tier")
+        .values_list("seat__section", "price_tier")
+        .annotate(
+            total=Count("pk", filter=~Q(status=Ticket.Status.BLOCKED)),
+            free=Count("pk", filter=Q(live_status=Ticket.Status.AVAILABLE)),
+        )
+    )
+
+
+def _sections_to_open(hall: Hall, event: Event, section: str, wish: Wish) -> list[str]:
+    names = [offer.name for offer in hall.sections]
+    if hall.is_shown_at_once:
+        return names
+    if not section and wish.ticket_ids:
+        wished = event.tickets.filter(pk__in=list(wish.ticket_ids), seat__isnull=False)
+        found = wished.order_by("seat__section").values_list("seat__section", flat=True).distinct()
+        return [name for name in found if name]
+    return [section] if section in names else []
+
+
+def _read_rows(event: Event, sections: Sequence[str]) -> list[tuple[str, list[Row]]]:
+    if not sections:
+        return []
+    tickets = (
+        with_live_status(event.tickets.filter(seat__section__in=sections), event.pk)
+        .select_related("seat", "price_tier")
+        .order_by("seat__section", "seat__row_index", "seat__place")
+    )
+    return [
+        (section, [Row(name, list(seats)) for name, seats in groupby(found, key=_row_of)])
+        for section, found in groupby(tickets, key=_section_of)
+    ]
+
+
+def _section_of(ticket: Ticket) -> str:
+    return ticket.seat.section if ticket.seat else ""
+
+
+def _row_of(ticket: Ticket) -> str:
+    return ticket.seat.row if ticket.seat else ""
