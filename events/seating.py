@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Max, QuerySet
@@ -26,7 +27,8 @@ ROW_SPACING = 35
 class SeatBlock:
     """A rectangle of seats as an organiser describes it.
 
-    `aisles_after` counts seats from the left, from 1. `accessible` names seats by row and number: "A1", "3-12".
+    `aisles_after` counts seats from the left, from 1. `accessible` names seats by row and
+    number: "A1", "3-12".
     """
 
     section: str
@@ -86,7 +88,7 @@ def letter_number(name: str) -> int:
 
 
 def read_rows(text: str) -> list[str]:
-    """Row names from "12" (A to L), "A-M", "1-20" or "A, B, D"; `ValueError` if there are none or too many."""
+    """Row names from "12" (A to L), "A-M", "1-20" or "A, B, D"; `ValueError` if none or too many."""
     text = text.strip()
     if re.fullmatch(r"[0-9]{1,6}", text):
         return list(islice(letters(), _sensible(int(text))))
@@ -208,7 +210,7 @@ def remove_seats(seats: QuerySet[Seat]) -> int:
     return seats._raw_delete(using=seats.db)
 
 
-def section_facts(venue: Venue) -> QuerySet[Seat, dict[str, object]]:
+def section_facts(venue: Venue) -> Iterable[Mapping[str, Any]]:
     """One line for each section: its rows, seats and categories."""
     return (
         venue.seats.order_by("section")

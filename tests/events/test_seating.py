@@ -122,7 +122,7 @@ def test_remove_section_takes_unsold_tickets_along() -> None:
 
     assert seating.remove_section(event.venue, "Stalls") == 6
 
-    assert list(event.venue.seats.values_list("section", flat=True).distinct()) == ["Balcony"]
+    assert set(event.venue.seats.values_list("section", flat=True)) == {"Balcony"}
     assert event.tickets.count() == 16
 
 
