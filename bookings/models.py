@@ -6,13 +6,12 @@ import hashlib
 import secrets
 import uuid
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -20,9 +19,6 @@ from django.utils.translation import gettext_lazy as _
 
 from bookings.querysets import BookingQuerySet, PaymentQuerySet
 from events.models import Event, PriceTier, Ticket
-
-if TYPE_CHECKING:
-    from django_stubs_ext.db.models.manager import RelatedManager
 
 # Crockford's base 32: no I, L, O or U, so that a reference survives being read aloud.
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -129,8 +125,7 @@ class Booking(models.Model):
     objects = BookingQuerySet.as_manager()
 
     if TYPE_CHECKING:
-        items: RelatedManager[BookingItem]
-        payments: RelatedManager[Payment]
+        # Annotated by BookingQuerySet.with_details().
         database_now: datetime
 
     class Meta:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from events.models import PriceTier
+from events.querysets import current_status
 
 
 class SeatState(NamedTuple):
@@ -35,11 +36,11 @@ class Choice(NamedTuple):
 
 def free_seats(tier: PriceTier, *, locked: frozenset[int], section: str | None = None) -> list[SeatState]:
     """Every seat of the tier (or of one section of it) in the order of its rows, free or not."""
-    tickets = tier.tickets.filter(seat__isnull=False).with_current_status()
+    tickets = tier.tickets.filter(seat__isnull=False)
     if section is not None:
         tickets = tickets.filter(seat__section=section)
     rows = tickets.order_by("seat__section", "seat__row_index", "seat__place").values_list(
-        "id", "seat__section", "seat__row_index", "seat__place", "current_status"
+        "id", "seat__section", "seat__row_index", "seat__place", current_status()
     )
     return [
         SeatState(ticket_id, name, row_index, place, status == "available" and ticket_id not in locked)

@@ -35,6 +35,7 @@ from bookings.models import Booking, BookingItem, IdempotencyKey, User, hash_sec
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats
 from events import locks
 from events.models import Event, PriceTier, Ticket
+from events.querysets import current_status
 
 logger = logging.getLogger(__name__)
 
@@ -243,15 +244,16 @@ def _check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | Non
         return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"limit:{event.pk}:{who}"])
-    counted = Booking.objects.filter(whose, event=event).counting_towards_limit().exclude(pk=besides)
+    counted = Booking.objects.filter(whose, event=event).counting_towards_limit()
+    if besides is not None:
+        counted = counted.exclude(pk=besides)
     if BookingItem.objects.filter(booking__in=counted).count() + adding > limit:
         raise LimitExceeded(limit=limit)
 
 
 def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:
     """Those of the tickets that cannot be held now. Raises `InvalidTickets` for ids not of this event."""
-    rows = event.tickets.filter(pk__in=wanted).with_current_status()
-    statuses = dict(rows.values_list("pk", "current_status"))
+    statuses = dict(event.tickets.filter(pk__in=wanted).values_list("pk", current_status()))
     if len(statuses) != len(wanted):
         raise InvalidTickets("tickets", "Some of these are not tickets of this event.")
     return [pk for pk, status in statuses.items() if status != Ticket.Status.AVAILABLE]
@@ -394,11 +396,11 @@ def _change_holder_names(booking: Booking, holder_names: Mapping[int, str]) -> N
 
 
 def lock_booking(booking_id: UUID) -> Booking:
-    """The booking with its event, its row locked until the transaction ends; with `database_now`.
+    """The booking with its event, its row locked until the transaction ends.
 
     Raises `Booking.DoesNotExist`.
     """
-    rows = Booking.objects.select_related("event").annotate(database_now=Now())
+    rows = Booking.objects.select_related("event")
     return rows.select_for_update(no_key=True, of=("self",)).get(pk=booking_id)
 
 

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django_redis import get_redis_connection
@@ -87,12 +87,7 @@ def lock_key(event_id: int) -> str:
 
 def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResult:
     """Take the locks of all tickets for the lease, or none of them."""
-    pairs = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
-    answer = _ask(
-        lambda client: client.execute_command(
-            "HSETEX", lock_key(event_id), "FNX", "EX", LEASE_SECONDS, "FIELDS", len(ticket_ids), *pairs
-        )
-    )
+    answer = _set(event_id, ticket_ids, booking_id, "FNX", "EX", LEASE_SECONDS)
     if answer is None:
         return LockResult.UNKNOWN
     return LockResult.GOT if answer == 1 else LockResult.TAKEN
@@ -100,14 +95,8 @@ def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResu
 
 def keep(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *, milliseconds: int) -> None:
     """Hold the locks for what is left of the reservation. Only after the row is committed as ours."""
-    if milliseconds <= 0 or not ticket_ids:
-        return
-    pairs = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
-    _ask(
-        lambda client: client.execute_command(
-            "HSETEX", lock_key(event_id), "PX", milliseconds, "FIELDS", len(ticket_ids), *pairs
-        )
-    )
+    if milliseconds > 0 and ticket_ids:
+        _set(event_id, ticket_ids, booking_id, "PX", milliseconds)
 
 
 def release(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> None:
@@ -125,13 +114,13 @@ def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
 def owners(event_id: int) -> dict[int, UUID]:
     """Which booking holds each of the event's locks; empty when the cache does not say."""
     held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}
-    return {int(field): UUID(value.decode()) for field, value in held.items()}
+    return {int(field): UUID(str(value, "ascii")) for field, value in held.items()}
 
 
 def events_with_locks() -> list[int]:
     """The events that have any lock; empty when the cache does not say."""
     keys = _ask(lambda client: list(client.scan_iter(match="locks:1:*", count=1000))) or []
-    return [int(key.decode().rpartition(":")[2].strip("{}")) for key in keys]
+    return [int(str(key, "ascii").rpartition(":")[2].strip("{}")) for key in keys]
 
 
 def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
@@ -139,15 +128,28 @@ def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
     if not ticket_ids:
         return set()
     lives = _ask(
-        lambda client: client.execute_command(
-            "HPTTL", lock_key(event_id), "FIELDS", len(ticket_ids), *ticket_ids
-        )
+        lambda client: _command(client, "HPTTL", lock_key(event_id), "FIELDS", len(ticket_ids), *ticket_ids)
     )
     return {
         ticket_id
         for ticket_id, milliseconds in zip(ticket_ids, lives or [], strict=False)
         if milliseconds > LEASE_SECONDS * 1000
     }
+
+
+def _set(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *options: str | int) -> int | None:
+    """Write the locks in one command: 1 if all were written, 0 if none, None if unknown."""
+    fields = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
+    return _ask(
+        lambda client: _command(
+            client, "HSETEX", lock_key(event_id), *options, "FIELDS", len(ticket_ids), *fields
+        )
+    )
+
+
+def _command(client: Redis, *parts: str | int) -> Any:
+    """Send a command for which the client has no method of its own in every version we allow."""
+    return client.execute_command(*parts)  # type: ignore[no-untyped-call]
 
 
 def _ask(call: Callable[[Redis], Answer]) -> Answer | None:

@@ -18,9 +18,6 @@ from django.utils.translation import gettext_lazy as _
 
 from events.querysets import EventQuerySet, TicketQuerySet
 
-if TYPE_CHECKING:
-    from django_stubs_ext.db.models.manager import RelatedManager
-
 
 def validate_timezone(name: str) -> None:
     """Raise `ValidationError` unless `name` is in the IANA time zone database."""
@@ -88,10 +85,6 @@ class Venue(models.Model):
     # What a seating plan says beyond its seats (zones, row labels, the drawn background), so
     # that an exported plan is the one that was imported.
     plan = models.JSONField(_("seating plan"), default=dict, blank=True, editable=False)
-
-    if TYPE_CHECKING:
-        seats: RelatedManager[Seat]
-        events: RelatedManager[Event]
 
     class Meta:
         ordering = ["name"]
@@ -213,8 +206,6 @@ class Event(models.Model):
     objects = EventQuerySet.as_manager()
 
     if TYPE_CHECKING:
-        price_tiers: RelatedManager[PriceTier]
-        tickets: RelatedManager[Ticket]
         # Annotated by EventQuerySet.with_sale_facts().
         has_tickets: bool
         has_available: bool
@@ -365,6 +356,10 @@ class Ticket(models.Model):
 
     objects = TicketQuerySet.as_manager()
 
+    if TYPE_CHECKING:
+        # Annotated by TicketQuerySet.with_current_status().
+        current_status: str
+
     class Meta:
         ordering = ["event", "position"]
         verbose_name = _("ticket")
@@ -435,7 +430,8 @@ class PublishJob(models.Model):
         verbose_name_plural = _("publications")
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=["queued", "running", "done", "failed"]), name="publish_job_status_valid"
+                condition=Q(status__in=["queued", "running", "done", "failed"]),
+                name="publish_job_status_valid",
             ),
             models.UniqueConstraint(
                 fields=["event"],

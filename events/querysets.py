@@ -23,6 +23,15 @@ def is_available() -> Q:
     return Q(status="available") | Q(status="reserved", reserved_until__lte=Now())
 
 
+def current_status() -> models.Case:
+    """The status that counts now: the row's own, but `available` for a lapsed reservation."""
+    return models.Case(
+        models.When(is_available(), then=models.Value("available")),
+        default=models.F("status"),
+        output_field=models.CharField(),
+    )
+
+
 class EventQuerySet(QuerySet["Event"]):
     """Events as the public, a listing or a page needs them."""
 
@@ -36,13 +45,14 @@ class EventQuerySet(QuerySet["Event"]):
 
     def with_sale_facts(self) -> Self:
         """Annotate what `Event.sale_state` and a price line read."""
-        # Through the relation and not an import: models import this module.
-        tiers = self.model._meta.get_field("price_tiers").related_model._default_manager
-        tickets = self.model._meta.get_field("tickets").related_model._default_manager
-        prices = tiers.filter(event=OuterRef("pk")).order_by().values("event")
+        # Here and not above: models import this module.
+        from events.models import PriceTier, Ticket
+
+        tickets = Ticket.objects.filter(event=OuterRef("pk"))
+        prices = PriceTier.objects.filter(event=OuterRef("pk")).order_by().values("event")
         return self.annotate(
-            has_tickets=Exists(tickets.filter(event=OuterRef("pk"))),
-            has_available=Exists(tickets.available().filter(event=OuterRef("pk"))),
+            has_tickets=Exists(tickets),
+            has_available=Exists(tickets.available()),
             price_min=Subquery(prices.annotate(least=Min("price")).values("least")),
             price_max=Subquery(prices.annotate(most=Max("price")).values("most")),
         )
@@ -62,14 +72,8 @@ class TicketQuerySet(QuerySet["Ticket"]):
         return self.filter(booking_id=booking_id)
 
     def with_current_status(self) -> Self:
-        """Annotate `current_status`: the row's status, with a lapsed reservation as available."""
-        return self.annotate(
-            current_status=models.Case(
-                models.When(is_available(), then=models.Value("available")),
-                default=models.F("status"),
-                output_field=models.CharField(),
-            )
-        )
+        """Annotate `current_status`, as the function of that name has it."""
+        return self.annotate(current_status=current_status())
 
     def lock_in_order(self) -> Self:
         """Lock the rows in the order of their ids, so that no two buyers can deadlock.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django_redis import get_redis_connection
 
@@ -12,10 +10,9 @@ from ticketing.api import limits
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> Iterator[None]:
+def _empty_cache() -> None:
     """Ids start again in every test database, so a lock left behind would be another ticket's."""
     for breaker in (locks.breaker, limits.breaker):
         breaker.record_success()
     for alias in ("default", "locks"):
         get_redis_connection(alias).flushdb()
-    yield
