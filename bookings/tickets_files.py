@@ -56,7 +56,7 @@ def tickets_calendar(booking: Booking) -> bytes:
     calendar.add("version", "2.0")
     calendar.add_component(entry)
     calendar.add_missing_timezones()
-    return calendar.to_ical()
+    return bytes(calendar.to_ical())
 
 
 def qr_svg(code: str) -> bytes:

@@ -280,6 +280,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "EventStatus": "events.models.Event.Status",
+        "TicketStatus": "events.models.Ticket.Status",
+        "BookingStatus": "bookings.models.Booking.Status",
+        "PaymentStatus": "bookings.models.Payment.Status",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "ticketing.api.openapi.describe_what_all_share",

@@ -7,9 +7,11 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.reverse import reverse
 
 from bookings.api.fields import AddressField, StrictSerializer, TextField, TicketIdField, WholeNumberField
@@ -57,13 +59,9 @@ class HoldSerializer(StrictSerializer):
                 _("Name either “tickets”, or “price_tier” and “quantity”."), code="exclusive"
             )
         if len(by_tier) == 1:
-            missing = {"price_tier", "quantity"} - by_tier
-            raise serializers.ValidationError(
-                {
-                    name: [serializers.ErrorDetail(_("This field is required."), code="required")]
-                    for name in missing
-                }
-            )
+            missing = ({"price_tier", "quantity"} - by_tier).pop()
+            required = ErrorDetail(gettext("This field is required."), code="required")
+            raise serializers.ValidationError({missing: [required]})
         return wish
 
 
@@ -86,7 +84,7 @@ class DetailsSerializer(StrictSerializer):
 
 
 class StartPaymentSerializer(StrictSerializer):
-    return_url = serializers.CharField(
+    return_url = TextField(
         required=False, max_length=2000, help_text=_("Where the buyer goes afterwards; on this site.")
     )
 

@@ -42,6 +42,7 @@ class EventView(StrictParameters, APIView):
 class TicketListView(StrictParameters, ListAPIView[Ticket]):
     """The tickets of one event, with what never changes about them, and their state."""
 
+    queryset = Ticket.objects.none()
     serializer_class = TicketSerializer
     filter_backends = [StrictFilterBackend]
     filterset_class = TicketFilter

@@ -75,7 +75,11 @@ def describe_what_all_share(result: dict[str, Any], **_context: Any) -> dict[str
     """A drf-spectacular postprocessing hook."""
     result["components"]["schemas"].update(SCHEMAS)
     for method, operation in _operations(result):
-        codes = [*ANY_PROBLEMS, *operation.pop("x-problems", [])]
+        own_problems = operation.pop("x-problems", [])
+        if "not_authenticated" not in own_problems:
+            # Nobody need sign in for it.
+            operation.setdefault("security", []).append({})
+        codes = [*ANY_PROBLEMS, *own_problems]
         if "requestBody" in operation:
             codes += BODY_PROBLEMS
         if method == "post":
@@ -112,7 +116,7 @@ def _add_headers(method: str, operation: Operation) -> None:
 def _add_problems(operation: Operation, codes: Iterable[str]) -> None:
     """One response for each status, naming the codes it can have."""
     by_status: dict[int, list[str]] = defaultdict(list)
-    for code in codes:
+    for code in dict.fromkeys(codes):
         by_status[PROBLEMS[code].status].append(code)
     for status, of_status in sorted(by_status.items()):
         response: dict[str, Any] = {

@@ -50,6 +50,22 @@ class CursorPagination(pagination.CursorPagination):
         except NotFound as error:
             raise InvalidParameter("cursor", BAD_CURSOR) from error
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        described = super().get_paginated_response_schema(schema)
+        return {**described, "required": ["next", "previous", "results"]}
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        cursor, page_size = super().get_schema_operation_parameters(view)
+        cursor["description"] = "From the `next` or `previous` of an earlier page."
+        page_size["description"] = "How many to a page."
+        page_size["schema"] = {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": self.max_page_size,
+            "default": self.page_size,
+        }
+        return [cursor, page_size]
+
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
         """The view's `cursor_ordering`: its first field decides, the others make it unique."""
         return tuple(getattr(view, "cursor_ordering", (self.ordering,)))
