@@ -1,0 +1,208 @@
+"""Selling part of the season: bookings, items, payments and the sandbox's records, as real ones are."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+import tomllib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, models
+from django.utils import timezone
+
+from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_code, make_reference
+from bookings.sandbox.models import SandboxIntent, make_intent_id
+from events.models import Event
+
+PARTY_SIZES, PARTY_WEIGHTS = (1, 2, 3, 4, 5, 6), (12, 52, 11, 17, 3, 5)
+PEOPLE = tomllib.loads((Path(__file__).parent / "people.toml").read_text(encoding="utf-8"))
+BOOK_TICKETS = """
+UPDATE events_ticket AS ticket SET status = 'booked', booking_id = item.booking_id
+FROM bookings_bookingitem AS item
+JOIN bookings_booking AS booking ON booking.id = item.booking_id
+WHERE booking.event_id = %s AND item.ticket_id = ticket.id AND ticket.status = 'available'
+"""
+
+
+@dataclass(frozen=True)
+class OpenTicket:
+    """A ticket that can be sold, with the row it is in (empty for general admission)."""
+
+    id: int
+    tier_id: int
+    price: Decimal
+    row: tuple[str, int] | None
+
+
+@dataclass
+class Ledger:
+    """The rows of sales that are not written yet."""
+
+    bookings: list[Booking]
+    items: list[BookingItem]
+    payments: list[Payment]
+    intents: list[SandboxIntent]
+
+
+def open_tickets(event: Event) -> list[OpenTicket]:
+    """The event's available tickets in the order of their positions."""
+    rows = (
+        event.tickets.filter(status="available")
+        .order_by("position")
+        .values_list("id", "price_tier_id", "price_tier__price", "seat__section", "seat__row_index")
+    )
+    return [
+        OpenTicket(ticket, tier, price, None if section is None else (section, row))
+        for ticket, tier, price, section, row in rows
+    ]
+
+
+def sell_tickets(event: Event, shares: Mapping[int, float], dice: random.Random) -> None:
+    """Book the share of each tier, in parties that sit together. Needs an open transaction."""
+    ledger = Ledger([], [], [], [])
+    for party in choose_parties(open_tickets(event), shares, dice, event.max_tickets_per_booking):
+        name = f"{dice.choice(PEOPLE['first_names'])} {dice.choice(PEOPLE['last_names'])}"
+        record_sale(ledger, event, party, sale_time(event, dice), name=name)
+    write(ledger, event)
+
+
+def sell_to(account: User, event: Event, quantity: int) -> bool:
+    """Book the first tickets of the event for an account; False where there are too few."""
+    tickets = open_tickets(event)
+    row = next((t.row for t in tickets if sum(other.row == t.row for other in tickets) >= quantity), None)
+    party = [ticket for ticket in tickets if ticket.row == row][:quantity]
+    if len(party) < quantity:
+        return False
+    ledger = Ledger([], [], [], [])
+    record_sale(ledger, event, party, timezone.now() - timedelta(days=9), name="Robin Buyer", account=account)
+    write(ledger, event)
+    return True
+
+
+def choose_parties(
+    tickets: Sequence[OpenTicket], shares: Mapping[int, float], dice: random.Random, limit: int
+) -> Iterator[Sequence[OpenTicket]]:
+    """Neighbours in one row and tier, until each tier's share is about sold."""
+    for (tier, _row), group in itertools.groupby(tickets, key=lambda ticket: (ticket.tier_id, ticket.row)):
+        row = list(group)
+        share = shares.get(tier, 0.0)
+        # General admission has no places that could stay empty between two parties.
+        wanted = row if row[0].row else row[: round(share * len(row))]
+        begin = 0
+        while begin < len(wanted):
+            size = min(dice.choices(PARTY_SIZES, PARTY_WEIGHTS)[0], limit)
+            if row[0].row is None or dice.random() < share:
+                yield wanted[begin : begin + size]
+            begin += size
+
+
+def sale_time(event: Event, dice: random.Random) -> datetime:
+    """Some moment since the sale began: many buy at once, others over the weeks."""
+    now = timezone.now() - timedelta(minutes=30)
+    began = event.on_sale_at or now - timedelta(days=60)
+    return began + (now - began) * dice.random() ** 1.6
+
+
+def record_sale(
+    ledger: Ledger,
+    event: Event,
+    party: Sequence[OpenTicket],
+    moment: datetime,
+    *,
+    name: str,
+    account: User | None = None,
+) -> None:
+    """Add the rows of one paid booking. Codes and references are random, as real ones are."""
+    booking_id, payment_id, intent_id = uuid.uuid4(), uuid.uuid4(), make_intent_id()
+    reference = make_reference()
+    total = sum((ticket.price for ticket in party), Decimal(0))
+    paid_at = moment + timedelta(minutes=3)
+    mailbox = f"{name.casefold().replace(' ', '.')}.{reference.casefold()}@example.net"
+    ledger.bookings.append(
+        Booking(
+            id=booking_id,
+            reference=reference,
+            event_id=event.pk,
+            account_id=account.pk if account else None,
+            email=account.email if account else mailbox,
+            name=name,
+            access_token_hash=hash_secret(secrets.token_urlsafe(16)),
+            status=Booking.Status.BOOKED,
+            expires_at=moment + timedelta(seconds=settings.HOLD_SECONDS),
+            total=total,
+            currency=event.currency,
+            created_at=moment,
+            booked_at=paid_at,
+            confirmation_sent_at=paid_at,
+        )
+    )
+    ledger.items += [
+        BookingItem(
+            booking_id=booking_id,
+            ticket_id=ticket.id,
+            price_tier_id=ticket.tier_id,
+            price=ticket.price,
+            code=make_code(),
+        )
+        for ticket in party
+    ]
+    ledger.payments.append(
+        Payment(
+            id=payment_id,
+            booking_id=booking_id,
+            gateway="sandbox",
+            gateway_reference=intent_id,
+            status=Payment.Status.CAPTURED,
+            decision=Payment.Decision.CAPTURE,
+            amount=total,
+            currency=event.currency,
+            next_attempt_at=paid_at,
+            created_at=moment,
+            updated_at=paid_at,
+        )
+    )
+    ledger.intents.append(
+        SandboxIntent(
+            id=intent_id,
+            idempotency_key=str(payment_id),
+            status=SandboxIntent.Status.CAPTURED,
+            amount=total,
+            currency=event.currency,
+            description=f"{settings.SITE_NAME} {reference}",
+            return_url=settings.SITE_URL,
+            created_at=moment,
+        )
+    )
+
+
+def write(ledger: Ledger, event: Event) -> None:
+    """Write the rows, and give the tickets to their bookings."""
+    if not ledger.bookings:
+        return
+    for rows in (ledger.bookings, ledger.items, ledger.payments, ledger.intents):
+        copy_rows(rows)
+    with connection.cursor() as cursor:
+        cursor.execute(BOOK_TICKETS, [event.pk])
+        if cursor.rowcount != len(ledger.items):
+            raise RuntimeError(
+                f"{len(ledger.items)} tickets of {event.slug} were sold, {cursor.rowcount} booked"
+            )
+
+
+def copy_rows(rows: Sequence[models.Model]) -> None:
+    """Insert unsaved objects by COPY, several times as fast as INSERT. Their ids are not set."""
+    meta = rows[0]._meta
+    fields = [field for field in meta.concrete_fields if not isinstance(field, models.AutoField)]
+    names = [field.attname for field in fields]
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    table = connection.ops.quote_name(meta.db_table)
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([getattr(row, name) for name in names])

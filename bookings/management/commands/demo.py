@@ -1,0 +1,42 @@
+"""`manage.py demo`: fills an empty box office with a believable season and two logins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from bookings.demo.accounts import Login, ensure_logins, ensure_purchases
+from bookings.demo.building import build_season
+from bookings.demo.season import plan_season
+from events.progress import ProgressBar
+
+
+class Command(BaseCommand):
+    help = "Makes a season of events to try things out with. Running it again adds only what is missing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--events", type=int, default=300, metavar="N", help="how many events (300)")
+
+    def handle(self, *, events: int, **options: Any) -> None:
+        if "sandbox" not in settings.PAYMENT_GATEWAYS:
+            raise CommandError(
+                "The demonstration's tickets are paid for in the sandbox: set SANDBOX_GATEWAY=1."
+            )
+        season = plan_season(timezone.now().date(), max(1, events))
+        bar = ProgressBar(self.stderr, label="Season", total=len(season))
+        made = build_season(season, bar.show)
+        bar.clear()
+        logins = ensure_logins()
+        ensure_purchases()
+        self.stdout.write(
+            f"{made} events were made." if made else f"The season is there: {len(season)} events."
+        )
+        for login in logins:
+            self.stdout.write(describe(login))
+
+
+def describe(login: Login) -> str:
+    return f"{login.email}, password {login.password}" if login.password else login.email
