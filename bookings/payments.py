@@ -53,6 +53,7 @@ def start_payment(*, booking_id: UUID, return_url: str = "") -> Payment:
     if open_payment is not None and open_payment.gateway_reference:
         # It may have been declined, and the notice not have come yet.
         settle_payment(open_payment.pk)
+    return_url = return_url or settings.SITE_URL + reverse("bookings:returned", args=[booking_id])
     payment = _open_payment(booking_id, return_url)
     if payment.gateway == FREE:
         return _apply(payment.pk, _free_payment(payment))
@@ -75,7 +76,7 @@ def _open_payment(booking_id: UUID, return_url: str) -> Payment:
                 gateway=settings.PAYMENT_GATEWAY if booking.total else FREE,
                 amount=booking.total,
                 currency=booking.currency,
-                return_url=return_url or settings.SITE_URL + reverse("bookings:returned", args=[booking.pk]),
+                return_url=return_url,
             )
     return payment
 

@@ -1,6 +1,25 @@
 """The handful of values in which a test run differs from production."""
 
+import os
+
 from ticketing.settings import *  # noqa: F403
+from ticketing.settings import (
+    BASE_DIR,
+    BROKER_DB,
+    CACHE_DB,
+    CACHES,
+    LOCKS_DB,
+    REDIS_URL,
+    broker_url,
+    same_server,
+)
+
+# Each worker of a parallel run has a database of its own; its cache is apart from the others' too.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    first = 3 * (1 + int(worker.removeprefix("gw")))
+    CACHES["default"]["LOCATION"] = same_server(REDIS_URL, database=first + CACHE_DB)
+    CACHES["locks"]["LOCATION"] = same_server(REDIS_URL, database=first + LOCKS_DB)
+    CELERY_BROKER_URL = broker_url(REDIS_URL, database=first + BROKER_DB)
 
 # Hashing a password is slow on purpose, and no test is about its strength.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -10,4 +29,5 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-WHITENOISE_AUTOREFRESH = True
+STATIC_ROOT = BASE_DIR / "static"
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True

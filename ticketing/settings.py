@@ -120,16 +120,25 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Cache, locks, broker -------------------------------------------------------------
 
 
+# One server serves all three, each from a numbered database of its own.
+CACHE_DB, LOCKS_DB, BROKER_DB = 0, 1, 2
+
+
 def same_server(url: str, *, database: int) -> str:
     """The URL of another numbered database on the same cache server."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return urlunsplit(parts._replace(query=f"db={database}"))
-    return urlunsplit(parts._replace(path=f"/{database}"))
+    if url.startswith("unix:"):
+        return f"{url.partition('?')[0]}?db={database}"
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def broker_url(url: str, *, database: int) -> str:
+    """The URL of that database as Celery writes it, which names sockets in its own way."""
+    url = same_server(url, database=database)
+    return url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 
 
 REDIS_URL = env.str("REDIS_URL")
-REDIS_LOCKS_URL = env.str("REDIS_LOCKS_URL", same_server(REDIS_URL, database=1))
+REDIS_LOCKS_URL = env.str("REDIS_LOCKS_URL", same_server(REDIS_URL, database=LOCKS_DB))
 
 # A dead cache must cost milliseconds: no retries, and 50 ms for each step.
 CACHE_TIMEOUTS = {
@@ -160,10 +169,7 @@ DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 # Sessions outlive the cache: signing in and paying work without it.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
-CELERY_BROKER_URL = env.str(
-    "CELERY_BROKER_URL",
-    same_server(REDIS_URL, database=2).replace("unix://", "redis+socket://").replace("db=", "virtual_host="),
-)
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", broker_url(REDIS_URL, database=BROKER_DB))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -190,14 +196,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # A message that waited longer than its period is stale: the next one does its work.
 CELERY_BEAT_SCHEDULE = {
-    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
-    for name, task, seconds in [
-        ("sweep", "bookings.sweep_expired_holds", 30.0),
-        ("apply notices", "bookings.apply_notices", 5.0),
-        ("settle payments", "bookings.finish_payments", 10.0),
-        ("reconcile payments", "bookings.reconcile_payments", 60.0),
-        ("send confirmations", "bookings.send_confirmations", 10.0),
-        ("publish events", "events.publish_waiting_events", 5.0),
+    task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    for task, seconds in [
+        ("bookings.sweep_expired_holds", 30.0),
+        ("bookings.apply_notices", 5.0),
+        ("bookings.finish_payments", 10.0),
+        ("bookings.reconcile_payments", 60.0),
+        ("bookings.send_confirmations", 10.0),
+        ("events.publish_waiting_events", 5.0),
+        ("sandbox.deliver_notices", 2.0),
     ]
 }
 

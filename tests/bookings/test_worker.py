@@ -1,0 +1,90 @@
+"""The whole way of a payment with nothing stood in for: a web server, the sandbox's notice over HTTP,
+a Celery worker in a process of its own, and the mail with the tickets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+from bookings.models import Booking, Payment, PaymentNotice
+from bookings.payments import start_payment
+from bookings.sandbox.models import SandboxNotice
+from bookings.services import Buyer, hold_tickets
+from tests.factories import make_seated_event, ticket_ids
+from tests.utils import assert_audit_is_clean
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BUYER = Buyer(email="buyer@example.org")
+
+
+@pytest.fixture
+def mail_folder(tmp_path) -> Path:
+    return tmp_path / "mail"
+
+
+@pytest.fixture
+def _worker(tmp_path, live_server, settings, mail_folder) -> Iterator[None]:
+    """A Celery worker with its timetable, on this test's database and cache, for this test's server."""
+    settings.SITE_URL = live_server.url
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        "SITE_URL": live_server.url,
+        "EMAIL_FILE_PATH": str(mail_folder),
+        "WORKER_DATABASE_NAME": connection.settings_dict["NAME"],
+        "CELERY_BROKER_URL": django_settings.CELERY_BROKER_URL,
+    }
+    command = [sys.executable, "-m", "celery", "-A", "ticketing", "worker", "--beat", "--pool", "solo"]
+    command += ["--loglevel", "warning", "--schedule", str(tmp_path / "schedule")]
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        yield
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_until(fact: Callable[[], bool], *, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "It did not happen in time."
+        time.sleep(0.2)
+
+
+def reloaded(row):
+    row.refresh_from_db()
+    return row
+
+
+def paid_booking(pay_with_card, **fields: str) -> Booking:
+    event = make_seated_event(seats=2)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=BUYER).booking
+    pay_with_card(start_payment(booking_id=booking.pk), **fields)
+    return booking
+
+
+@pytest.mark.usefixtures("_worker")
+def test_notice_books_captures_and_mails_without_the_buyer_coming_back(pay_with_card, mail_folder):
+    booking = paid_booking(pay_with_card, notice="duplicate")
+    assert reloaded(booking).status == "reserved"
+
+    wait_until(lambda: reloaded(booking).confirmation_sent_at is not None)
+
+    assert booking.status == "booked"
+    assert Payment.objects.get().status == "captured"
+    assert SandboxNotice.objects.get(kind="payment.authorised").delivered_at is not None
+    assert PaymentNotice.objects.filter(payload__type="payment.authorised").count() == 1
+    mails = [path.read_text() for path in mail_folder.iterdir()]
+    assert len(mails) == 1
+    assert f"({booking.reference})" in mails[0]
+    assert "To: buyer@example.org" in mails[0]
+    assert f"/bookings/{booking.pk}/" in mails[0]
+    assert_audit_is_clean()
