@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import urljoin
 
 from django.conf import settings
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -17,6 +17,8 @@ from rest_framework.reverse import reverse
 from bookings.api.fields import AddressField, StrictSerializer, TextField, TicketIdField, WholeNumberField
 from bookings.models import Booking, BookingItem, Payment
 from events.models import Event
+
+PRINTABLE_ADDRESS = re.compile(r"[\x21-\x7e]+")
 
 # --- Input ------------------------------------------------------------------------------
 
@@ -91,11 +93,11 @@ class StartPaymentSerializer(StrictSerializer):
     def validate_return_url(self, url: str) -> str:
         """An absolute address on this site: nobody is sent elsewhere in its name."""
         site = settings.SITE_URL
-        host = site.partition("://")[2]
-        absolute = urljoin(f"{site}/", url)
-        if not url_has_allowed_host_and_scheme(
-            absolute, allowed_hosts={host}, require_https=site.startswith("https:")
-        ):
+        absolute = site + url if url.startswith("/") else url
+        is_ours = f"{absolute}/".startswith(f"{site}/") and url_has_allowed_host_and_scheme(
+            url, allowed_hosts={site.partition("://")[2]}, require_https=site.startswith("https:")
+        )
+        if not is_ours or not PRINTABLE_ADDRESS.fullmatch(url):
             raise serializers.ValidationError(
                 _("Must begin with %(site)s.") % {"site": f"{site}/"}, code="not_on_this_site"
             )
