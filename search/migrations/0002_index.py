@@ -22,11 +22,18 @@ FOLDING = r"""
 """
 
 # Every word twice: as it is, for names of all languages and for prefixes, and by its stem.
+# A gap in the positions stands before each series, so that no phrase reaches from the end of
+# one into the next: `_` makes it and is taken out again, as no folded word is one.
 DOCUMENTS = r"""
     CREATE FUNCTION search_vector(words text, weight "char") RETURNS tsvector
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     RETURN setweight(
-        to_tsvector('public.holdfast'::regconfig, words) || to_tsvector('simple'::regconfig, words), weight
+        ts_delete(
+            '_:2'::tsvector || to_tsvector('public.holdfast'::regconfig, words)
+            || '_:2'::tsvector || to_tsvector('simple'::regconfig, words),
+            '_'
+        ),
+        weight
     );
 
     -- Locks what the documents are made of, so that a name that another transaction is just
@@ -128,7 +135,8 @@ TRIGGERS = r"""
     BEGIN
         PERFORM search_refresh(ids) FROM (
             SELECT array_agg(DISTINCT plays.event_id) AS ids FROM new_rows
-            JOIN old_rows USING (id) JOIN events_event_performers AS plays ON plays.performer_id = id
+            JOIN old_rows USING (id)
+            JOIN events_event_performers AS plays ON plays.performer_id = new_rows.id
             WHERE new_rows.name IS DISTINCT FROM old_rows.name
         ) AS changed WHERE ids IS NOT NULL;
         RETURN NULL;

@@ -1,0 +1,69 @@
+"""The search page: what is typed stays typed, and what is wrong is said beside its field."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.factories import make_event
+from tests.search.helpers import make_category
+
+pytestmark = pytest.mark.django_db
+
+
+def test_page_shows_what_is_found_with_and_without_htmx(client: Client) -> None:
+    make_event(title="Jazz at noon")
+    make_event(title="Rock at noon")
+    page = client.get("/search/", {"q": "jazz"})
+    assert page.templates[0].name == "search/results.html"
+    assert [event.title for event in page.context["result"].events] == ["Jazz at noon"]
+    assert "<h1" in page.text
+
+    part = client.get("/search/", {"q": "jazz"}, headers={"HX-Request": "true"})
+    assert part.templates[0].name == "search/_results.html"
+    assert ("Jazz at noon" in part.text, "Rock at noon" in part.text, "<h1" in part.text) == (
+        True,
+        False,
+        False,
+    )
+    assert "HX-Request" in page["Vary"]
+    assert "HX-Request" in part["Vary"]
+
+
+def test_page_says_what_is_wrong_and_keeps_what_was_typed(client: Client) -> None:
+    make_event(title="Jazz at noon")
+    page = client.get("/search/", {"q": "jazz", "price_min": "cheap", "city": "Leipzig"})
+    form = page.context["form"]
+    assert (page.status_code, page.context["result"], list(form.errors)) == (200, None, ["price_min"])
+    assert [form[name].value() for name in ("q", "price_min", "city")] == ["jazz", "cheap", "Leipzig"]
+    assert 'value="cheap"' in page.text
+
+
+def test_page_leaves_parameters_it_does_not_know_alone(client: Client) -> None:
+    make_event(title="Jazz at noon")
+    page = client.get("/search/", {"utm_source": "mail", "category": "", "price_max": ""})
+    assert page.context["result"].count == 1
+    assert page.context["is_narrowed"] is False
+
+
+def test_page_leads_to_the_next_and_back(client: Client) -> None:
+    category = make_category("jazz")
+    for number in range(3):
+        make_event(title=f"Jazz {number}", category=category)
+    first = client.get("/search/", {"category": "jazz", "page_size": "2"})
+    assert first.context["previous_url"] == ""
+    second = client.get("/search/" + first.context["next_url"])
+    assert [event.title for event in second.context["result"].events] == ["Jazz 2"]
+    assert second.context["next_url"] == ""
+    back = client.get("/search/" + second.context["previous_url"])
+    assert [event.title for event in back.context["result"].events] == ["Jazz 0", "Jazz 1"]
+
+
+def test_page_with_a_cursor_nobody_made_is_an_error_and_not_a_crash(client: Client) -> None:
+    page = client.get("/search/", {"cursor": "nonsense"})
+    assert (page.status_code, list(page.context["form"].errors)) == (200, ["cursor"])
+
+
+def test_page_escapes_what_was_typed(client: Client) -> None:
+    page = client.get("/search/", {"q": "<script>alert(1)</script>"})
+    assert "<script>alert(1)" not in page.text
