@@ -133,12 +133,6 @@ class Booking(models.Model):
         verbose_name = _("booking")
         verbose_name_plural = _("bookings")
         constraints = [
-            models.CheckConstraint(
-                condition=Q(
-                    status__in=["reserved", "booked", "expired", "released", "cancelled", "refunded"]
-                ),
-                name="booking_status_valid",
-            ),
             models.CheckConstraint(condition=Q(total__gte=0), name="booking_total_not_negative"),
             models.CheckConstraint(
                 condition=Q(status__in=["booked", "cancelled", "refunded"], booked_at__isnull=False)

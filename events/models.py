@@ -368,10 +368,6 @@ class Ticket(models.Model):
             models.UniqueConstraint(fields=["event", "position"], name="ticket_position_unique"),
             models.UniqueConstraint(fields=["event", "seat"], name="ticket_seat_sold_once"),
             models.CheckConstraint(
-                condition=Q(status__in=["available", "reserved", "booked", "blocked"]),
-                name="ticket_status_valid",
-            ),
-            models.CheckConstraint(
                 condition=Q(status__in=["reserved", "booked"], booking_id__isnull=False)
                 | Q(status__in=["available", "blocked"], booking_id__isnull=True),
                 name="ticket_booking_if_taken",
