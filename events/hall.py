@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -90,7 +91,7 @@ def read_hall(event: Event, *, section: str, wish: Wish) -> Hall:
             found.available += available
             found.total += total
             found.prices.add(tiers[tier_id].tier.price)
-    hall = Hall(list(tiers.values()), list(sections.values()))
+    hall = Hall(list(tiers.values()), sorted(sections.values(), key=_as_people_count))
     opened = _sections_to_open(hall, event, section, wish)
     rows = _read_rows(event, opened)
     return Hall(hall.tiers, hall.sections, [(sections[name], found) for name, found in rows])
@@ -113,6 +114,11 @@ def _count_tickets(event: Event) -> Iterable[tuple[str | None, int, int, int]]:
             free=Count("pk", filter=Q(live_status=Ticket.Status.AVAILABLE)),
         )
     )
+
+
+def _as_people_count(section: SectionOffer) -> list[tuple[int, str]]:
+    """Sorts Block 2 before Block 10."""
+    return [(int(digits or 0), words) for words, digits in re.findall(r"(\D+|(?=\d))(\d*)", section.name)]
 
 
 def _sections_to_open(hall: Hall, event: Event, section: str, wish: Wish) -> list[str]:

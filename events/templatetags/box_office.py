@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from babel.core import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_interval, format_time, get_timezone_name
+from babel.dates import (
+    format_date,
+    format_datetime,
+    format_interval,
+    format_skeleton,
+    format_time,
+    get_timezone_name,
+)
 from babel.numbers import format_currency
 from django import template
 from django.utils.formats import localize_input
@@ -83,6 +90,27 @@ def day_range(event: Event) -> str:
     """“4–6 Jul 2027”, where the venue is."""
     starts, ends = (moment.astimezone(event.venue.zone).date() for moment in (event.starts_at, event.ends_at))
     return str(format_interval(starts, ends, "yMMMd", locale=current_locale()))
+
+
+@register.filter
+def month_name(month: str) -> str:
+    """“Jan 2027” for “2027-01”."""
+    return str(format_skeleton("yMMM", _first_day(month), locale=current_locale()))
+
+
+@register.filter
+def month_start(month: str) -> str:
+    return _first_day(month).isoformat()
+
+
+@register.filter
+def month_end(month: str) -> str:
+    """The first day that is no longer in the month."""
+    return (_first_day(month) + timedelta(days=31)).replace(day=1).isoformat()
+
+
+def _first_day(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")
 
 
 @register.filter
