@@ -5,7 +5,6 @@ import os
 import secrets
 import string
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ticketing.local.engines import Engine, Postgres, Valkey, without_libpq
 from ticketing.local.paths import LOCAL
@@ -65,24 +64,6 @@ def for_tests(engines: list[Engine]) -> dict[str, str]:
     """The environment of a test run, the same on every machine but for the engines' addresses."""
     ours = {"SECRET_KEY": "for tests alone, and so no secret", "SECURE": "0", "SANDBOX_GATEWAY": "1"}
     return ours | addresses(engines) | without_libpq(given())
-
-
-def for_test_worker(environment: dict[str, str], number: int) -> dict[str, str]:
-    """The cache's variables, moved to databases that no other worker of the test run uses."""
-    names = ("REDIS_URL", "REDIS_LOCKS_URL", "CELERY_BROKER_URL")
-    shift = number * len(names)
-    return {name: _shifted(environment[name], shift) for name in names if name in environment}
-
-
-def _shifted(url: str, by: int) -> str:
-    parts = urlsplit(url)
-    if parts.query:
-        query = [
-            (name, str(int(value) + by) if name in {"db", "virtual_host"} else value)
-            for name, value in parse_qsl(parts.query)
-        ]
-        return urlunsplit(parts._replace(query=urlencode(query)))
-    return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + by}"))
 
 
 def kept_secret(path: Path) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
+# Where the interpreter is the environment's own, the one that it was made from.
+BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 STAMP = VENV / "installed"
 LOG = CHECKOUT / ".venv.log"
 REQUIREMENTS = [CHECKOUT / "requirements.txt", CHECKOUT / "requirements-dev.txt"]
@@ -36,7 +38,7 @@ def make() -> None:
     print("Making the virtual environment and installing the requirements.", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     with LOG.open("wb") as log:
-        run(log.fileno(), sys.executable, "-m", "venv", str(VENV))
+        run(log.fileno(), BASE_PYTHON, "-m", "venv", str(VENV))
         wanted = [word for path in REQUIREMENTS for word in ("--requirement", str(path))]
         try:
             install_uv(log.fileno())

@@ -13,11 +13,11 @@ LOCAL = CHECKOUT / ".local"
 
 def make_local() -> None:
     """Make `.local/`, private to whoever runs Holdfast here, and refuse one that is another's."""
-    as_root = os.geteuid() == 0
-    # PostgreSQL, which will not run as root, must be able to pass through to its own folder.
-    LOCAL.mkdir(mode=0o711 if as_root else 0o700, exist_ok=True)
+    LOCAL.mkdir(exist_ok=True)
     if LOCAL.stat().st_uid != os.geteuid():
         raise LocalError(f"{LOCAL} belongs to another user: run as that user, or remove it")
+    # PostgreSQL, which will not run as root, must be able to pass through to its own folder.
+    LOCAL.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 def socket_directory(directory: Path, owner: int) -> Path:
