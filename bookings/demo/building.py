@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 
 from django.db import connection, transaction
 from django.utils.text import slugify
 
+from bookings.demo.layouts import PlannedSeat
 from bookings.demo.sales import copy_rows, sell_tickets
 from bookings.demo.season import SEED, PlannedEvent
 from bookings.demo.venues import House
@@ -76,11 +76,14 @@ def ensure_venue(house: House) -> Venue:
             },
         )
         if is_new and house.layout is not None:
-            seats = house.layout()
             copy_rows(
-                [Seat(venue_id=venue.pk, guid=f"seat-{n}", **asdict(seat)) for n, seat in enumerate(seats)]
+                Seat, (vars(seat) | {"venue_id": venue.pk, "guid": guid_of(seat)} for seat in house.layout())
             )
     return venue
+
+
+def guid_of(seat: PlannedSeat) -> str:
+    return f"{seat.section}-{seat.row}-{seat.number}"
 
 
 def make_event(planned: PlannedEvent, venue: Venue, category: Category) -> Event:

@@ -7,11 +7,12 @@ import random
 import secrets
 import tomllib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
@@ -24,11 +25,12 @@ from events.models import Event
 PARTY_SIZES, PARTY_WEIGHTS = (1, 2, 3, 4, 5, 6), (12, 52, 11, 17, 3, 5)
 PEOPLE = tomllib.loads((Path(__file__).parent / "people.toml").read_text(encoding="utf-8"))
 BOOK_TICKETS = """
-UPDATE events_ticket AS ticket SET status = 'booked', booking_id = item.booking_id
-FROM bookings_bookingitem AS item
-JOIN bookings_booking AS booking ON booking.id = item.booking_id
-WHERE booking.event_id = %s AND item.ticket_id = ticket.id AND ticket.status = 'available'
+UPDATE events_ticket AS ticket SET status = 'booked', booking_id = sold.booking
+FROM unnest(%s::bigint[], %s::uuid[]) AS sold (ticket, booking)
+WHERE ticket.id = sold.ticket AND ticket.status = 'available'
 """
+BATCH = 500
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class OpenTicket:
 
 @dataclass
 class Ledger:
-    """The rows of sales that are not written yet."""
+    """The rows of sales that are not written yet, by column."""
 
-    bookings: list[Booking]
-    items: list[BookingItem]
-    payments: list[Payment]
-    intents: list[SandboxIntent]
+    bookings: list[Row] = field(default_factory=list)
+    items: list[Row] = field(default_factory=list)
+    payments: list[Row] = field(default_factory=list)
+    intents: list[Row] = field(default_factory=list)
 
 
 def open_tickets(event: Event) -> list[OpenTicket]:
@@ -66,11 +68,15 @@ def open_tickets(event: Event) -> list[OpenTicket]:
 
 def sell_tickets(event: Event, shares: Mapping[int, float], dice: random.Random) -> None:
     """Book the share of each tier, in parties that sit together. Needs an open transaction."""
-    ledger = Ledger([], [], [], [])
+    ledger = Ledger()
     for party in choose_parties(open_tickets(event), shares, dice, event.max_tickets_per_booking):
         name = f"{dice.choice(PEOPLE['first_names'])} {dice.choice(PEOPLE['last_names'])}"
         record_sale(ledger, event, party, sale_time(event, dice), name=name)
-    write(ledger, event)
+        if len(ledger.bookings) == BATCH:
+            # A transaction that is busy in here for long looks idle to the database.
+            write(ledger)
+            ledger = Ledger()
+    write(ledger)
 
 
 def sell_to(account: User, event: Event, quantity: int) -> bool:
@@ -80,9 +86,9 @@ def sell_to(account: User, event: Event, quantity: int) -> bool:
     party = [ticket for ticket in tickets if ticket.row == row][:quantity]
     if len(party) < quantity:
         return False
-    ledger = Ledger([], [], [], [])
+    ledger = Ledger()
     record_sale(ledger, event, party, timezone.now() - timedelta(days=9), name="Robin Buyer", account=account)
-    write(ledger, event)
+    write(ledger)
     return True
 
 
@@ -107,7 +113,8 @@ def sale_time(event: Event, dice: random.Random) -> datetime:
     """Some moment since the sale began: many buy at once, others over the weeks."""
     now = timezone.now() - timedelta(minutes=30)
     began = event.on_sale_at or now - timedelta(days=60)
-    return began + (now - began) * dice.random() ** 1.6
+    waited: float = dice.random() ** 1.6
+    return began + (now - began) * waited
 
 
 def record_sale(
@@ -126,83 +133,87 @@ def record_sale(
     paid_at = moment + timedelta(minutes=3)
     mailbox = f"{name.casefold().replace(' ', '.')}.{reference.casefold()}@example.net"
     ledger.bookings.append(
-        Booking(
-            id=booking_id,
-            reference=reference,
-            event_id=event.pk,
-            account_id=account.pk if account else None,
-            email=account.email if account else mailbox,
-            name=name,
-            access_token_hash=hash_secret(secrets.token_urlsafe(16)),
-            status=Booking.Status.BOOKED,
-            expires_at=moment + timedelta(seconds=settings.HOLD_SECONDS),
-            total=total,
-            currency=event.currency,
-            created_at=moment,
-            booked_at=paid_at,
-            confirmation_sent_at=paid_at,
-        )
+        {
+            "id": booking_id,
+            "reference": reference,
+            "event_id": event.pk,
+            "account_id": account.pk if account else None,
+            "email": account.email if account else mailbox,
+            "name": name,
+            "access_token_hash": hash_secret(secrets.token_urlsafe(16)),
+            "status": "booked",
+            "expires_at": moment + timedelta(seconds=settings.HOLD_SECONDS),
+            "total": total,
+            "currency": event.currency,
+            "created_at": moment,
+            "booked_at": paid_at,
+            "confirmation_sent_at": paid_at,
+        }
     )
     ledger.items += [
-        BookingItem(
-            booking_id=booking_id,
-            ticket_id=ticket.id,
-            price_tier_id=ticket.tier_id,
-            price=ticket.price,
-            code=make_code(),
-        )
+        {
+            "booking_id": booking_id,
+            "ticket_id": ticket.id,
+            "price_tier_id": ticket.tier_id,
+            "price": ticket.price,
+            "code": make_code(),
+        }
         for ticket in party
     ]
     ledger.payments.append(
-        Payment(
-            id=payment_id,
-            booking_id=booking_id,
-            gateway="sandbox",
-            gateway_reference=intent_id,
-            status=Payment.Status.CAPTURED,
-            decision=Payment.Decision.CAPTURE,
-            amount=total,
-            currency=event.currency,
-            next_attempt_at=paid_at,
-            created_at=moment,
-            updated_at=paid_at,
-        )
+        {
+            "id": payment_id,
+            "booking_id": booking_id,
+            "gateway": "sandbox",
+            "gateway_reference": intent_id,
+            "status": "captured",
+            "decision": "capture",
+            "amount": total,
+            "currency": event.currency,
+            "next_attempt_at": paid_at,
+            "created_at": moment,
+            "updated_at": paid_at,
+        }
     )
     ledger.intents.append(
-        SandboxIntent(
-            id=intent_id,
-            idempotency_key=str(payment_id),
-            status=SandboxIntent.Status.CAPTURED,
-            amount=total,
-            currency=event.currency,
-            description=f"{settings.SITE_NAME} {reference}",
-            return_url=settings.SITE_URL,
-            created_at=moment,
-        )
+        {
+            "id": intent_id,
+            "idempotency_key": str(payment_id),
+            "status": "captured",
+            "amount": total,
+            "currency": event.currency,
+            "description": f"{settings.SITE_NAME} {reference}",
+            "return_url": settings.SITE_URL,
+            "created_at": moment,
+        }
     )
 
 
-def write(ledger: Ledger, event: Event) -> None:
+def write(ledger: Ledger) -> None:
     """Write the rows, and give the tickets to their bookings."""
     if not ledger.bookings:
         return
-    for rows in (ledger.bookings, ledger.items, ledger.payments, ledger.intents):
-        copy_rows(rows)
+    copy_rows(Booking, ledger.bookings)
+    copy_rows(BookingItem, ledger.items)
+    copy_rows(Payment, ledger.payments)
+    copy_rows(SandboxIntent, ledger.intents)
+    tickets = [item["ticket_id"] for item in ledger.items]
+    bookings = [item["booking_id"] for item in ledger.items]
     with connection.cursor() as cursor:
-        cursor.execute(BOOK_TICKETS, [event.pk])
-        if cursor.rowcount != len(ledger.items):
-            raise RuntimeError(
-                f"{len(ledger.items)} tickets of {event.slug} were sold, {cursor.rowcount} booked"
-            )
+        cursor.execute(BOOK_TICKETS, [tickets, bookings])
+        if cursor.rowcount != len(tickets):
+            raise RuntimeError(f"{len(tickets)} tickets were sold, {cursor.rowcount} booked")
 
 
-def copy_rows(rows: Sequence[models.Model]) -> None:
-    """Insert unsaved objects by COPY, several times as fast as INSERT. Their ids are not set."""
-    meta = rows[0]._meta
-    fields = [field for field in meta.concrete_fields if not isinstance(field, models.AutoField)]
-    names = [field.attname for field in fields]
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
-    table = connection.ops.quote_name(meta.db_table)
+def copy_rows(model: type[models.Model], rows: Iterable[Row]) -> None:
+    """Insert rows by COPY, several times as fast as INSERT. What a row leaves out gets its default."""
+    fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
+    # A default that is made anew each time, such as a key, would be the same in every row.
+    defaults = {f.attname: f.get_default() for f in fields if not (f.has_default() and callable(f.default))}
+    names = [f.attname for f in fields]
+    columns = ", ".join(connection.ops.quote_name(f.column or "") for f in fields)
+    table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
         for row in rows:
-            copy.write_row([getattr(row, name) for name in names])
+            values = defaults | row
+            copy.write_row([values[name] for name in names])

@@ -45,6 +45,7 @@ FESTIVAL_TIERS = [
     ("Sunday only", 0.4, 800, 0.15),
 ]
 LARGE_HOUSE = 4_000
+CAPACITIES: dict[str, int] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ def plan_season(today: date, size: int) -> list[PlannedEvent]:
     others = [night for night in nights if night not in special]
     dice.shuffle(others)
     calendar = Calendar(today, dice)
-    planned = []
+    planned: list[PlannedEvent] = []
     for production, index in [*special, *others, *encores(productions, dice, size - len(nights))][:size]:
         day = calendar.find_day(production, index)
         planned.append(plan_event(f"demo:{len(planned):05}", production, index, day, today, dice))
@@ -148,15 +149,18 @@ def encores(
     small = [
         replace(production, first="", date=None)
         for production in productions
-        if all(sum_of_seats(house) < LARGE_HOUSE for house in production.houses)
+        if all(capacity(house) < LARGE_HOUSE for house in production.houses)
     ]
     for _ in range(wanted):
         production = dice.choice(small)
         yield production, dice.randrange(len(production.houses))
 
 
-def sum_of_seats(house: House) -> int:
-    return house.standing + (sum(1 for _ in house.layout()) if house.layout else 0)
+def capacity(house: House) -> int:
+    """How many the house holds, counted once."""
+    if house.slug not in CAPACITIES:
+        CAPACITIES[house.slug] = house.standing + (sum(1 for _ in house.layout()) if house.layout else 0)
+    return CAPACITIES[house.slug]
 
 
 class Calendar:
@@ -230,7 +234,7 @@ def plan_event(
         on_sale_at=sale_start(special, today, zone, dice),
         tiers=tuple(plan_tiers(production, house, special, (day - today).days, dice)),
         special=special,
-        max_tickets=6 if sum_of_seats(house) < 250 else dice.choice([6, 8, 8, 10]),
+        max_tickets=6 if capacity(house) < 250 else dice.choice([6, 8, 8, 10]),
         max_extensions=0 if special == "no extensions" else 10,
     )
 
@@ -260,7 +264,7 @@ def plan_tiers(
             name=name,
             price=price_of(production, house, share),
             quantity=house.standing if is_standing else None,
-            sold=share_sold(special, days_ahead, dice),
+            sold=share_sold(special, days_ahead, dice, is_large=capacity(house) >= LARGE_HOUSE),
         )
 
 
@@ -271,7 +275,7 @@ def price_of(production: Production, house: House, share: float) -> Decimal:
     return Decimal(str(max(1, round(exact / place.step)) * place.step)).quantize(Decimal("0.01"))
 
 
-def share_sold(special: str, days_ahead: int, dice: random.Random) -> float:
+def share_sold(special: str, days_ahead: int, dice: random.Random, *, is_large: bool) -> float:
     """How much is booked: more the sooner it is, and never quite the same."""
     if special in {"on sale tomorrow", "cancelled"}:
         return 0.0
@@ -279,7 +283,7 @@ def share_sold(special: str, days_ahead: int, dice: random.Random) -> float:
         return 1.0
     if special == "nearly sold out":
         return 0.985
-    usual = 0.62 * math.exp(-days_ahead / 80) + 0.05
+    usual = (0.25 if is_large else 0.55) * math.exp(-days_ahead / 70) + 0.03
     return min(0.93, usual * dice.uniform(0.6, 1.4))
 
 
