@@ -15,7 +15,13 @@ from ticketing.api.errors import CONTENT_TYPE, PROBLEMS
 
 Operation = dict[str, Any]
 
-ANY_PROBLEMS = ["invalid_parameter", "not_authenticated", "permission_denied", "not_acceptable", "rate_limited"]
+ANY_PROBLEMS = [
+    "invalid_parameter",
+    "not_authenticated",
+    "permission_denied",
+    "not_acceptable",
+    "rate_limited",
+]
 ANY_PROBLEMS += ["internal_error", "temporarily_unavailable"]
 BODY_PROBLEMS = ["validation_error", "malformed_json", "body_too_large", "unsupported_media_type"]
 KEY_PROBLEMS = ["request_in_progress", "idempotency_key_reused"]

