@@ -98,6 +98,12 @@ class VenueAdmin(ModelAdmin):
         venues: QuerySet[Venue] = super().get_queryset(request)
         return venues.annotate(seats_made=Subquery(seats.annotate(n=Count("id")).values("n")))
 
+    def has_delete_permission(self, request: HttpRequest, obj: Venue | None = None) -> bool:
+        """Not while events refer to it; and its seats are removed first, section by section."""
+        allowed = bool(super().has_delete_permission(request, obj))
+        in_use = isinstance(obj, Venue) and (obj.events.exists() or obj.seats.exists())
+        return allowed and not in_use
+
     @display(description=_("seats"), ordering="seats_made")
     def seat_count(self, venue: Venue) -> int:
         return getattr(venue, "seats_made", None) or 0
@@ -406,7 +412,7 @@ class EventAdmin(ModelAdmin):
             request, object_id, services.cancel_event, _t("Cancel %s"), _t("Cancel the event"), text
         )
 
-    @action(description=_("Clone"), url_path="clone", icon="content_copy", permissions=["add"])
+    @action(description=_("Clone"), url_path="clone", icon="content_copy", permissions=["events.add_event"])
     def clone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _t(
             "A draft is made with the same texts, times, performers and price tiers, and without tickets."
