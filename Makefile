@@ -30,17 +30,17 @@ test: venv chromium $(if $(ARGS),,check) ## run every check and every test (ARGS
 	@exec $(LOCAL) test $(VENV)/python -m pytest $(or $(ARGS),-n 2)
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations
-	@$(VENV)/ruff format --check --quiet . || { echo 'make fmt puts the format right.' >&2; exit 1; }
-	@$(VENV)/ruff check --quiet .
+	@$(VENV)/ruff format --check --quiet --output-format concise . || { echo 'make fmt puts the format right.' >&2; exit 1; }
+	@$(VENV)/ruff check --quiet --output-format concise .
 	@$(VENV)/djlint --quiet --check --lint templates
 	@SECRET_KEY=unused DATABASE_URL=postgresql:/// REDIS_URL=unix:///unused $(VENV)/mypy --no-error-summary
-	@$(VENV)/lint-imports
+	@report=$$($(VENV)/lint-imports) || { echo "$$report" >&2; exit 1; }
 	@$(LOCAL) test $(VENV)/python manage.py makemigrations --check
 
 fmt: venv ## format the code and the templates
 	@$(VENV)/ruff check --fix-only --quiet .
 	@$(VENV)/ruff format --quiet .
-	@$(VENV)/djlint --quiet --reformat templates
+	@$(VENV)/djlint --quiet --reformat templates || true # It fails where it changed something.
 
 lock: venv ## pin the requirements anew (ARGS=--upgrade for newer ones)
 	@for name in requirements requirements-dev; do \
