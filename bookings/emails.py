@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db.models.functions import Now
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings.models import Booking
@@ -17,33 +17,30 @@ from bookings.models import Booking
 logger = logging.getLogger(__name__)
 
 BATCH = 50
+# Longer than sending one mail can take.
+CLAIM = timedelta(minutes=1)
 
 
 def send_confirmations() -> int:
-    """Mail every booked booking that has not been mailed; returns how many went out.
-
-    The row is locked while its mail is sent, so that two workers never send it twice; a mail
-    server that fails leaves the booking to the next turn.
-    """
+    """Mail every booked booking that has not been mailed; returns how many went out."""
     due = Booking.objects.confirmation_due().order_by("booked_at").values_list("pk", flat=True)
     return sum(_send_confirmation(booking_id) for booking_id in due[:BATCH])
 
 
 def _send_confirmation(booking_id: UUID) -> bool:
-    with transaction.atomic():
-        rows = Booking.objects.confirmation_due().select_for_update(
-            skip_locked=True, no_key=True, of=("self",)
-        )
-        booking = rows.select_related("event__venue").filter(pk=booking_id).first()
-        if booking is None:
-            return False
-        try:
-            confirmation_mail(booking).send()
-        except OSError as error:
-            logger.warning("The mail for %s did not go out: %s", booking.reference, error)
-            return False
-        booking.confirmation_sent_at = timezone.now()
-        booking.save(update_fields=["confirmation_sent_at"])
+    """Claim the mail for a while, so that two workers do not send it at once, then send it.
+
+    A mail server that fails leaves it to a later turn.
+    """
+    mine = Booking.objects.filter(pk=booking_id)
+    if not mine.confirmation_due().update(confirmation_claimed_until=Now() + CLAIM):
+        return False
+    try:
+        confirmation_mail(mine.select_related("event__venue").get()).send()
+    except OSError as error:
+        logger.warning("The mail for booking %s did not go out: %s", booking_id, error)
+        return False
+    mine.update(confirmation_sent_at=Now())
     return True
 
 

@@ -120,6 +120,7 @@ class Booking(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
     booked_at = models.DateTimeField(_("booked"), null=True, blank=True)
+    confirmation_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     confirmation_sent_at = models.DateTimeField(_("confirmation sent"), null=True, blank=True)
 
     objects = BookingQuerySet.as_manager()

@@ -29,8 +29,9 @@ class BookingQuerySet(QuerySet["Booking"]):
         return self.filter(Q(status="booked") | Q(status="reserved", expires_at__gt=Now()))
 
     def confirmation_due(self) -> Self:
-        """Booked, with an address to write to, and not written to yet."""
-        return self.filter(status="booked", confirmation_sent_at=None).exclude(email="")
+        """Booked, with an address to write to, not written to yet, and nobody is just doing so."""
+        is_unclaimed = Q(confirmation_claimed_until=None) | Q(confirmation_claimed_until__lte=Now())
+        return self.filter(is_unclaimed, status="booked", confirmation_sent_at=None).exclude(email="")
 
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)

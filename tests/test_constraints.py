@@ -97,7 +97,9 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "payment_reference_unique": two_payments(status="declined", gateway_reference="same"),
     "notice_stored_once": twice(PaymentNotice, gateway="g", provider_id="1", reference="r", payload={}),
     "publish_job_one_open_per_event": lambda booking: twice(PublishJob, event=booking.event)(booking),
-    "publish_job_status_valid": lambda booking: PublishJob.objects.create(event=booking.event, status="other"),
+    "publish_job_status_valid": lambda booking: PublishJob.objects.create(
+        event=booking.event, status="other"
+    ),
     "idempotency_key_once_per_caller": twice(
         IdempotencyKey, caller="c", key="k", fingerprint="f", status_code=200
     ),
