@@ -14,7 +14,8 @@ from django.db.models.functions import ASin, Cos, Least, Now, Power, Radians, Si
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from events.models import Event, PriceTier, Ticket
+from events.models import Event, PriceTier
+from events.querysets import has_available_tickets
 from search.fields import MomentField, Point, PointField, TextField, TrueOrFalseField
 from search.forms import DEFAULT_RADIUS_KM, SearchForm
 from search.index import Fold
@@ -118,12 +119,12 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
             Q(status=Event.Status.PUBLISHED)
             & (Q(on_sale_at__isnull=True) | Q(on_sale_at__lte=now))
             & (Q(off_sale_at__gt=now) | Q(off_sale_at__isnull=True, starts_at__gt=now))
-            & Q(_has_available())
+            & has_available_tickets()
         )
         return queryset.filter(open_now if wanted else ~open_now)
 
     def has_available(self, queryset: EventQuerySet, name: str, wanted: bool) -> EventQuerySet:
-        return queryset.filter(_has_available() if wanted else ~_has_available())
+        return queryset.filter(has_available_tickets() if wanted else ~has_available_tickets())
 
     def near_point(self, queryset: EventQuerySet, name: str, point: Point) -> EventQuerySet:
         """Events within `radius`, annotated with `distance_km`, in kilometres.
@@ -136,10 +137,6 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
             .annotate(distance_km=_distance_from(point))
             .filter(distance_km__lte=radius)
         )
-
-
-def _has_available() -> Exists:
-    return Exists(Ticket.objects.available().filter(event=OuterRef("pk")))
 
 
 def _box_around(point: Point, radius: float) -> Q:

@@ -30,9 +30,11 @@ SIMILAR_WORDS = """
         WHERE event_id IN ({matching})
     )
     SELECT typed, word FROM unnest(%s::text[]) AS typed CROSS JOIN LATERAL (
-        SELECT word FROM vocabulary WHERE similarity(word, search_fold(typed)) >= 0.1
-        ORDER BY similarity(word, search_fold(typed)) DESC, word LIMIT 100
+        SELECT word, similarity(word, folded) AS likeness
+        FROM vocabulary, (SELECT search_fold(typed) AS folded OFFSET 0) AS once
+        ORDER BY likeness DESC, word LIMIT 50
     ) AS similar_words
+    WHERE likeness >= 0.1
 """
 
 

@@ -4,7 +4,8 @@ from django.db import migrations
 
 # One plain form of every text: no accents, small letters, no punctuation. `R&B`, `AC/DC` and
 # `Node.js` become words that can be found one by one, where the parser would see a path or a host.
-# Declared immutable, which it is while nobody edits unaccent's rules, so that it can be indexed.
+# Declared immutable, which it is while nobody edits unaccent's rules: so it can be indexed, and a
+# query that is made of it is worked out once, and not again for each row.
 FOLDING = r"""
     CREATE FUNCTION search_plain(words text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -26,7 +27,7 @@ FOLDING = r"""
 # one into the next: `_` makes it and is taken out again, as no folded word is one.
 DOCUMENTS = r"""
     CREATE FUNCTION search_vector(words text, weight "char") RETURNS tsvector
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN setweight(
         ts_delete(
             '_:2'::tsvector || to_tsvector('public.holdfast'::regconfig, words)
@@ -178,7 +179,7 @@ TRIGGERS = r"""
 # the last word may be a beginning unless `exact`. Without a word in it, it matches nothing.
 QUERIES = r"""
     CREATE FUNCTION search_query(typed text, exact boolean) RETURNS tsquery
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
     DECLARE
         words text := search_plain(typed);
         plain tsquery;
