@@ -51,8 +51,12 @@ class CursorPagination(pagination.CursorPagination):
             raise InvalidParameter("cursor", BAD_CURSOR) from error
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        described = super().get_paginated_response_schema(schema)
-        return {**described, "required": ["next", "previous", "results"]}
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         cursor, page_size = super().get_schema_operation_parameters(view)
