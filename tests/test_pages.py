@@ -1,0 +1,145 @@
+"""Rules that hold on every page: it opens for its audience, has one heading, and no inline code."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.template.loader import render_to_string
+from django.test import Client
+
+from bookings.services import Buyer, hold_tickets
+from tests.factories import make_seated_event, make_user, ticket_ids
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = [
+    "/",
+    "/search/",
+    "/search/?q=nothing-has-this-word",
+    "/bookings/find/",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/confirm-email/",
+    "/problems/hold_expired/",
+]
+SIGNED_IN = [
+    "/bookings/",
+    "/accounts/keys/",
+    "/accounts/email/",
+    "/accounts/password/change/",
+    "/accounts/logout/",
+]
+
+
+class Page(HTMLParser):
+    """Counts what the rules are about."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings = 0
+        self.inline: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        facts = dict(attrs)
+        self.headings += tag == "h1"
+        self.ids += [facts["id"] or ""] if "id" in facts else []
+        if tag == "style" or (tag == "script" and not facts.get("src")):
+            self.inline.append(tag)
+        self.inline += [name for name in facts if name == "style" or name.startswith(("on", "hx-on"))]
+
+
+def assert_page_is_sound(text: str) -> None:
+    page = Page(text)
+    assert page.headings == 1
+    assert page.inline == []
+    assert len(page.ids) == len(set(page.ids)), page.ids
+    assert re.search(r"<title>\s*\S", text)
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_page_is_sound(client: Client, path):
+    make_seated_event()
+    response = client.get(path)
+    assert response.status_code == 200
+    assert_page_is_sound(response.content.decode())
+
+
+@pytest.mark.parametrize("path", SIGNED_IN)
+def test_page_of_an_account_is_sound_and_asks_who_you_are(client: Client, path):
+    stranger = client.get(path)
+    user = make_user()
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    client.force_login(user)
+    response = client.get(path)
+    assert (stranger.status_code, response.status_code) == (302, 200)
+    assert_page_is_sound(response.content.decode())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pages_of_a_booking_are_sound(client: Client):
+    event = make_seated_event()
+    assert_page_is_sound(client.get(event.get_absolute_url()).content.decode())
+    lost = hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer())
+    refused = client.post(f"/events/{event.slug}/hold/", {"tickets": ticket_ids(event)[:2]})
+    assert_page_is_sound(refused.content.decode())
+    user = make_user()
+    client.force_login(user)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event)[2:4], buyer=Buyer(account=user)).booking
+    assert_page_is_sound(client.get(booking.get_absolute_url()).content.decode())
+    payment_page = client.post(f"/bookings/{booking.pk}/pay/", {"name": "Ada", "email": user.email})[
+        "Location"
+    ]
+    assert_page_is_sound(client.get(payment_page).content.decode())
+    back = client.post(payment_page, {"card_number": "4242424242424242"})["Location"]
+    assert_page_is_sound(client.get(back, follow=True).content.decode())
+    missing = client.get(lost.booking.get_absolute_url())
+    assert missing.status_code == 404
+    assert_page_is_sound(missing.content.decode())
+
+
+@pytest.mark.parametrize("name", ["500.html", "503.html"])
+def test_error_page_stands_alone(name, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        text = render_to_string(name)
+    assert_page_is_sound(text)
+
+
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html"])
+def test_error_page_is_sound(rf, name):
+    request = rf.get("/")
+    assert_page_is_sound(render_to_string(name, request=request))
+
+
+def test_policy_allows_no_inline_code(client: Client):
+    policy = client.get("/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_robots_are_kept_out_of_bookings(client: Client):
+    response = client.get("/robots.txt")
+    assert response["Content-Type"].startswith("text/plain")
+    assert "Disallow: /bookings/" in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_account_is_made_confirmed_and_signed_in(client: Client):
+    form = {"email": "ada@example.org", "password1": "correct horse battery"}
+    assert client.post("/accounts/signup/", form)["Location"] == "/accounts/confirm-email/"
+    (letter,) = mail.outbox
+    link = re.search(r"https?://[^/\s]+(/accounts/confirm-email/\S+)", letter.body)[1]
+    assert client.get(link).status_code == 200
+    client.post(link)
+    signed_in = Client()
+    answer = signed_in.post(
+        "/accounts/login/", {"login": "ada@example.org", "password": "correct horse battery"}
+    )
+    assert answer["Location"] == "/bookings/"
