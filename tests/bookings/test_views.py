@@ -48,7 +48,7 @@ def test_hold_pay_and_tickets(client: Client, event):
     page = pay(client, booking)
     booking.refresh_from_db()
     assert (booking.status, booking.name, booking.email) == ("booked", "Ada Lovelace", "ada@example.org")
-    assert [template.name for template in page.templates][0] == "bookings/booked.html"
+    assert page.templates[0].name == "bookings/booked.html"
     codes = re.findall(r'src="(/bookings/[^"]+\.svg)"', page.content.decode())
     assert [client.get(url)["Content-Type"] for url in codes] == ["image/svg+xml"] * 2
     assert client.get(f"/bookings/{booking.pk}/tickets.pdf").content.startswith(b"%PDF")

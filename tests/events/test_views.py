@@ -105,7 +105,7 @@ def test_event_large_hall_opens_one_section_at_a_time(client: Client, monkeypatc
 def test_event_answers_htmx_with_the_seats_alone(client: Client):
     event = make_seated_event()
     response = client.get(event.get_absolute_url(), headers={"HX-Request": "true"})
-    assert [template.name for template in response.templates][0] == "events/_seats.html"
+    assert response.templates[0].name == "events/_seats.html"
     assert "HX-Request" in response["Vary"]
     assert b"<html" not in response.content
 
