@@ -16,7 +16,7 @@ from babel.numbers import get_territory_currencies
 from django.utils.text import slugify
 
 from events.importing.records import ImportedVenue, Refused
-from events.importing.text import fold, limit
+from events.importing.text import clean_line, fold, limit, make_key
 
 TO_BE_ANNOUNCED = "Venue to be announced"
 ONLINE = "Online"
@@ -213,6 +213,45 @@ def venue_in(city: City) -> ImportedVenue:
         timezone=city.timezone,
         is_named=False,
     )
+
+
+def named_venue(
+    name: str,
+    city: City,
+    *,
+    address: str = "",
+    latitude: object = None,
+    longitude: object = None,
+    timezone: str = "",
+) -> ImportedVenue:
+    """A venue with a name; its city's time zone where it has none of its own."""
+    own = read_coordinates(latitude, longitude)
+    if timezone:
+        zone(timezone)
+    return ImportedVenue(
+        slug=slugify(f"{name} {city.name} {city.region} {city.country}")[:120] or make_key("venue", name),
+        name=name,
+        address=address,
+        city=city.name,
+        country=city.country,
+        latitude=own[0] if own else None,
+        longitude=own[1] if own else None,
+        timezone=timezone or city.timezone,
+    )
+
+
+def read_coordinates(latitude: object, longitude: object) -> tuple[float, float] | None:
+    """Both coordinates as numbers, or None. Raises `Refused` where they are nowhere on Earth."""
+    texts = [clean_line(latitude), clean_line(longitude)]
+    if not any(texts):
+        return None
+    try:
+        north, east = float(texts[0]), float(texts[1])
+    except ValueError as error:
+        raise Refused(f"“{texts[0][:20]}, {texts[1][:20]}” are no coordinates") from error
+    if not (-90 <= north <= 90 and -180 <= east <= 180):
+        raise Refused(f"“{north}, {east}” are no coordinates of a place on Earth")
+    return north, east
 
 
 def online_venue() -> ImportedVenue:

@@ -62,6 +62,7 @@ def read_batch(
     for entry in entries:
         try:
             record = entry.read(entry.raw)
+            check_times(record)
         except Refused as refusal:
             turn_down(entry.place, str(refusal))
             continue
@@ -71,3 +72,11 @@ def read_batch(
         else:
             turn_down(entry.place, f"it is the same event as {first_place}: {record.title}")
     return accepted
+
+
+def check_times(record: ImportedEvent) -> None:
+    """What the database would refuse with all of the batch. Raises `Refused`."""
+    if record.doors_at is not None and record.doors_at > record.starts_at:
+        raise Refused("its doors open after it starts")
+    if record.on_sale_at and record.off_sale_at and record.on_sale_at >= record.off_sale_at:
+        raise Refused("its sale ends before it begins")

@@ -120,6 +120,14 @@ def read_moment(value: object, zone: tzinfo, *, is_end: bool = False) -> datetim
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
+def read_clock(value: object, starts_at: datetime, zone: tzinfo) -> datetime | None:
+    """Like `read_moment`; a time without a date is on the day that the event starts."""
+    text = clean_line(value)
+    if re.fullmatch(r"\d\d?:\d\d(:\d\d)?", text):
+        return read_moment(f"{starts_at.astimezone(zone):%Y-%m-%d} {text.zfill(5)}", zone)
+    return read_moment(text, zone)
+
+
 def year_first(text: str) -> str:
     """31.05.2026 and 31/05/2026 as 2026-05-31. Raises `Refused` where day and month could be swapped."""
     if match := DAY_FIRST.match(text):

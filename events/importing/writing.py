@@ -100,22 +100,25 @@ def load_batch(imported: Sequence[ImportedEvent]) -> Batch:
 
 def ensure_categories(names: set[str]) -> dict[str, Category]:
     Category.objects.bulk_create(
-        [Category(name=name, slug=slugify(name)) for name in sorted(names)], ignore_conflicts=True
+        [Category(name=name, slug=make_slug(name, 80)) for name in sorted(names)], ignore_conflicts=True
     )
-    by_slug = Category.objects.in_bulk([slugify(name) for name in names], field_name="slug")
-    return {name: by_slug[slugify(name)] for name in names}
+    by_slug = Category.objects.in_bulk([make_slug(name, 80) for name in names], field_name="slug")
+    by_name = Category.objects.in_bulk(list(names), field_name="name")
+    return {name: by_name.get(name) or by_slug[make_slug(name, 80)] for name in names}
 
 
-def performer_slug(name: str) -> str:
-    return slugify(name)[:120] or slugify(name, allow_unicode=True)[:120]
+def make_slug(name: str, longest: int) -> str:
+    """A slug in ASCII where the name allows it, else in its own letters, else a mere mark."""
+    slug = slugify(name) or slugify(name, allow_unicode=True) or "other"
+    return slug[:longest].strip("-")
 
 
 def ensure_performers(names: set[str]) -> dict[str, Performer]:
     Performer.objects.bulk_create(
-        [Performer(name=name, slug=performer_slug(name)) for name in sorted(names)], ignore_conflicts=True
+        [Performer(name=name, slug=make_slug(name, 120)) for name in sorted(names)], ignore_conflicts=True
     )
-    by_slug = Performer.objects.in_bulk([performer_slug(name) for name in names], field_name="slug")
-    return {name: by_slug[performer_slug(name)] for name in names}
+    by_slug = Performer.objects.in_bulk([make_slug(name, 120) for name in names], field_name="slug")
+    return {name: by_slug[make_slug(name, 120)] for name in names}
 
 
 def ensure_venues(wanted: Iterable[ImportedVenue]) -> dict[str, Venue]:
