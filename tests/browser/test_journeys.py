@@ -46,6 +46,7 @@ def assert_two_tickets(page: Page) -> None:
     expect(page.get_by_text("Booked and paid")).to_be_visible()
     codes = page.get_by_role("img", name="QR code to show at the door")
     expect(codes).to_have_count(2)
+    page.wait_for_load_state("load")
     widths = codes.evaluate_all("pictures => pictures.map(picture => picture.naturalWidth > 0)")
     assert widths == [True, True]
     booking = Booking.objects.get()
