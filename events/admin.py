@@ -8,8 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
+from django.contrib.postgres.fields import ArrayField
 from django.db import transaction
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, URLField
 from django.db.models.functions import JSONObject
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -23,6 +24,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldAdminURLInputWidget
 
 from events import publish_jobs, seating, seating_plan, services, tasks
 from events.exceptions import OrganiserError
@@ -224,7 +226,12 @@ class PriceTierInline(TabularInline):
     fields = ["position", "name", "price", "is_seated", "sections", "quantity"]
     extra = 0
     min_num = 1
-    validate_min = False
+    hide_title = True
+    formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        # One empty line invites; it may stay empty in a draft.
+        return super().get_formset(request, obj, validate_min=False, **kwargs)
 
 
 @admin.register(Event)
@@ -240,7 +247,12 @@ class EventAdmin(ModelAdmin):
     autocomplete_fields = ["venue", "performers", "category"]
     readonly_fields = ["status"]
     inlines = [PriceTierInline]
-    actions_detail = ["publish", "show_publication", "postpone", "cancel", "clone"]
+    actions_detail = [
+        "publish",
+        "show_publication",
+        {"title": _("More"), "icon": "more_horiz", "items": ["postpone", "cancel", "clone"]},
+    ]
+    formfield_overrides = {URLField: {"assume_scheme": "https", "widget": UnfoldAdminURLInputWidget}}
     warn_unsaved_form = True
     fieldsets = [
         (
@@ -269,6 +281,9 @@ class EventAdmin(ModelAdmin):
             },
         ),
     ]
+
+    class Media:
+        css = {"all": ["admin/organiser.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         counts = Ticket.objects.filter(event=OuterRef("pk")).order_by().values("event")
@@ -409,10 +424,14 @@ class EventAdmin(ModelAdmin):
             "and nobody is written to by this: bookings stay as they are until you refund them."
         )
         return self._confirm(
-            request, object_id, services.cancel_event, _t("Cancel %s"), _t("Cancel the event"), text
+            request, object_id, services.cancel_event, _t("Cancel %s"), _t("Cancel the event"), text, "danger"
         )
 
-    @action(description=_("Clone"), url_path="clone", icon="content_copy", permissions=["events.add_event"])
+    def has_clone_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Who may add events; a permission by its name is looked up in the database by unfold’s check."""
+        return bool(self.has_add_permission(request))
+
+    @action(description=_("Clone"), url_path="clone", icon="content_copy", permissions=["clone"])
     def clone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _t(
             "A draft is made with the same texts, times, performers and price tiers, and without tickets."
@@ -427,11 +446,12 @@ class EventAdmin(ModelAdmin):
         title: str,
         button: str,
         text: str,
+        variant: str = "primary",
     ) -> HttpResponse:
         """Ask first, as a link must not change anything; then call the service."""
         event = get_object_or_404(Event, pk=object_id)
         if request.method != "POST":
-            context = {"text": text, "button": button, "back": change_url(event)}
+            context = {"text": text, "button": button, "variant": variant, "back": change_url(event)}
             return page(self, request, "events/confirm.html", title=title % event, **context)
         try:
             made = service(event)
