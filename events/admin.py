@@ -224,14 +224,12 @@ class SeatAdmin(ModelAdmin):
 class PriceTierInline(TabularInline):
     model = PriceTier
     fields = ["position", "name", "price", "is_seated", "sections", "quantity"]
-    extra = 0
-    min_num = 1
     hide_title = True
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
 
-    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        # One empty line invites; it may stay empty in a draft.
-        return super().get_formset(request, obj, validate_min=False, **kwargs)
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """A new event begins with an empty line, which may stay empty."""
+        return 0 if obj else 1
 
 
 @admin.register(Event)

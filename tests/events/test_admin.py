@@ -78,7 +78,8 @@ def test_event_times_are_the_venues_own(staff: Client) -> None:
 
 def test_event_can_be_saved_without_price_tiers(staff: Client) -> None:
     form = event_form(make_venue())
-    form = {name: value for name, value in form.items() if not name.startswith("price_tiers-0")}
+    for field in ("name", "price", "is_seated", "sections"):
+        del form[f"price_tiers-0-{field}"]
 
     staff.post(reverse("admin:events_event_add"), form)
 
@@ -93,7 +94,7 @@ def test_event_list_has_a_fixed_number_of_queries(
         services.publish_event(make_hall())
     take(Event.objects.first().tickets.get(position=0))
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         page = staff.get(reverse("admin:events_event_changelist")).content.decode()
 
     assert "1 booked, 0 reserved, 21 of 22 available" in page
