@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_code, make_reference
 from bookings.sandbox.models import SandboxIntent, make_intent_id
-from events.models import Event
+from events.models import Event, Seat
 
 PARTY_SIZES, PARTY_WEIGHTS = (1, 2, 3, 4, 5, 6), (12, 52, 11, 17, 3, 5)
 PEOPLE = tomllib.loads((Path(__file__).parent / "people.toml").read_text(encoding="utf-8"))
@@ -55,15 +55,19 @@ class Ledger:
 
 def open_tickets(event: Event) -> list[OpenTicket]:
     """The event's available tickets in the order of their positions."""
-    rows = (
-        event.tickets.filter(status="available")
-        .order_by("position")
-        .values_list("id", "price_tier_id", "price_tier__price", "seat__section", "seat__row_index")
-    )
+    prices = dict(event.price_tiers.values_list("id", "price"))
+    rows_of_seats = read_rows(event.venue_id)
+    tickets = event.tickets.filter(status="available").order_by("position")
     return [
-        OpenTicket(ticket, tier, price, None if section is None else (section, row))
-        for ticket, tier, price, section, row in rows
+        OpenTicket(ticket, tier, prices[tier], rows_of_seats[seat] if seat else None)
+        for ticket, tier, seat in tickets.values_list("id", "price_tier_id", "seat_id")
     ]
+
+
+def read_rows(venue_id: int) -> dict[int, tuple[str, int]]:
+    """The section and row of each seat. Apart from the tickets: a join of new tables is badly planned."""
+    seats = Seat.objects.filter(venue=venue_id).values_list("id", "section", "row_index")
+    return {seat: (section, row) for seat, section, row in seats}
 
 
 def sell_tickets(event: Event, shares: Mapping[int, float], dice: random.Random) -> None:

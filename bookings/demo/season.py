@@ -98,12 +98,13 @@ class PlannedEvent:
 
 
 def plan_season(today: date, size: int) -> list[PlannedEvent]:
-    """`size` events over the year that begins `today`, what is special first."""
+    """`size` events over the year that begins `today`: what is special first, from small to large."""
     dice = random.Random(SEED)  # noqa: S311  # The season is the same every time; nothing is secret.
     productions = read_productions()
     nights = [(production, index) for production in productions for index in range(len(production.houses))]
     special = [night for night in nights if night[0].first and night[1] == 0]
     others = [night for night in nights if night not in special]
+    special.sort(key=lambda night: capacity(night[0].houses[0]))
     dice.shuffle(others)
     calendar = Calendar(today, dice)
     planned: list[PlannedEvent] = []
@@ -197,6 +198,8 @@ class Calendar:
             return self.today + timedelta(days=4)
         if production.first == "on sale tomorrow" and index == 0:
             return self.today + timedelta(days=75)
+        if production.first in {"sold out", "nearly sold out"} and index == 0:
+            return self.today + timedelta(days=self.dice.randrange(8, 90))
         if production.date is None:
             return self.today + timedelta(days=3 + int(345 * self.dice.random() ** 1.4))
         month, day = production.date

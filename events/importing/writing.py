@@ -69,7 +69,7 @@ def write_events(imported: Sequence[ImportedEvent], *, status: str, is_dry_run: 
                 outcome.unchanged += 1
             elif event.pk in batch.with_tickets:
                 outcome.refused.append(
-                    (record.source_key, "it differs, but its tickets have been made: change it there")
+                    (record.source_key, "it has changed, but its tickets are made: change it in the admin")
                 )
             else:
                 changed.append((event, record))

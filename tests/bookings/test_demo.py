@@ -1,0 +1,178 @@
+"""The demonstration's season: believable, complete, sold by the rules, and the same the second time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from bookings.audit import find_violations
+from bookings.demo.season import capacity, plan_season, read_productions
+from bookings.demo.venues import HOUSES
+from bookings.models import Booking, BookingItem, Payment, User
+from bookings.sandbox.models import SandboxIntent
+from events.models import Event, Seat, Ticket
+
+TODAY = date(2026, 11, 22)
+# The special nights of the largest houses make thousands of tickets: enough for one test.
+SOME = 12
+
+
+@pytest.fixture(autouse=True)
+def _no_passwords_from_outside(monkeypatch):
+    monkeypatch.delenv("DEMO_ADMIN_PASSWORD", raising=False)
+    monkeypatch.delenv("DEMO_BUYER_PASSWORD", raising=False)
+
+
+def run_demo(events: int = SOME) -> list[str]:
+    stdout = StringIO()
+    call_command("demo", "--events", str(events), stdout=stdout, stderr=StringIO())
+    return stdout.getvalue().splitlines()
+
+
+# --- The plan -------------------------------------------------------------------------
+
+
+def test_season_is_the_same_for_the_same_day():
+    assert plan_season(TODAY, 300) == plan_season(TODAY, 300)
+
+
+def test_season_fills_the_year_in_a_dozen_cities():
+    season = plan_season(TODAY, 300)
+    assert len(season) == 300
+    assert len({planned.house.place.city for planned in season}) >= 12
+    assert {planned.category for planned in season} >= {
+        "Theatre", "Concerts", "Comedy", "Sport", "Talks", "Opera", "Family", "Dance", "Festivals",
+    }  # fmt: skip
+    for planned in season:
+        assert (
+            timedelta(days=2) < planned.starts_at - datetime(2026, 11, 22, tzinfo=UTC) < timedelta(days=366)
+        )
+        assert planned.doors_at < planned.starts_at < planned.ends_at
+    tickets = sum(capacity(planned.house) for planned in season)
+    assert 250_000 <= tickets <= 400_000
+
+
+def test_season_has_one_of_everything_special():
+    specials = Counter(planned.special for planned in plan_season(TODAY, 300))
+    assert specials["sold out"] >= 3
+    assert specials["nearly sold out"] >= 3
+    for special in ("on sale tomorrow", "postponed", "cancelled", "no extensions", "festival", "soon"):
+        assert specials[special] == 1
+
+
+def test_no_house_has_two_shows_at_once():
+    evenings = Counter(
+        (planned.house.slug, planned.starts_at.date(), planned.starts_at.hour < 16)
+        for planned in plan_season(TODAY, 300)
+    )
+    assert evenings.most_common(1)[0][1] == 1
+
+
+def test_slugs_and_keys_are_unique_in_a_long_season():
+    season = plan_season(TODAY, 600)
+    assert len({planned.slug for planned in season}) == 600
+    assert len({planned.key for planned in season}) == 600
+
+
+def test_a_season_at_the_end_of_february_is_planned():
+    assert len(plan_season(date(2028, 2, 29), 300)) == 300
+
+
+def test_every_price_belongs_to_seats_of_its_house():
+    for house in HOUSES:
+        seats = list(house.layout()) if house.layout else []
+        assert {seat.category for seat in seats} == set(house.prices)
+        assert len({(seat.section, seat.row, seat.number) for seat in seats}) == len(seats)
+        assert len({(seat.section, seat.row_index, seat.place) for seat in seats}) == len(seats)
+        assert len({(seat.x, seat.y) for seat in seats}) == len(seats)
+    sizes = sorted(capacity(house) for house in HOUSES)
+    assert sizes[-1] == 20_000
+    assert 200 in sizes
+
+
+def test_productions_fit_the_fields_they_go_into():
+    for production in read_productions():
+        assert len(production.title) <= 100
+        assert all(len(summary) <= 150 for summary in production.summaries)
+        # A summary that is read twice on one page reads like a machine's.
+        assert len(set(production.summaries)) == len(production.summaries)
+
+
+# --- The database ---------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_demo_makes_the_season_once_and_breaks_no_rule():
+    lines = run_demo()
+    assert lines[0] == f"{SOME} events were made."
+    assert find_violations() == []
+    counts = [model.objects.count() for model in (Event, Seat, Ticket, Booking, BookingItem, Payment)]
+    assert counts[0] == SOME
+    assert Ticket.objects.filter(status="booked").count() == BookingItem.objects.count() > 0
+    assert (
+        Payment.objects.filter(status="captured").count() == Booking.objects.filter(status="booked").count()
+    )
+    payments = set(Payment.objects.values_list("gateway_reference", "amount", "currency"))
+    assert (
+        set(SandboxIntent.objects.filter(status="captured").values_list("id", "amount", "currency"))
+        == payments
+    )
+
+    assert run_demo() == [f"The season is there: {SOME} events.", "admin@example.org", "buyer@example.org"]
+    assert [model.objects.count() for model in (Event, Seat, Ticket, Booking, BookingItem, Payment)] == counts
+    assert User.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_demo_sends_no_mail_about_what_it_sold(mailoutbox):
+    run_demo(3)
+    assert not Booking.objects.filter(status="booked", confirmation_sent_at__isnull=True).exists()
+    assert mailoutbox == []
+
+
+@pytest.mark.django_db
+def test_demo_logins_work_and_the_buyer_has_tickets_for_an_event_soon(client):
+    admin_line, buyer_line = run_demo()[1:]
+    for line, email in ((admin_line, "admin@example.org"), (buyer_line, "buyer@example.org")):
+        assert line.startswith(f"{email}, password ")
+        assert client.login(email=email, password=line.rpartition(" ")[2])
+        assert EmailAddress.objects.get(email=email).verified
+    assert User.objects.get(email="admin@example.org").is_superuser
+    buyer = User.objects.get(email="buyer@example.org")
+    assert not buyer.is_staff
+    soonest = buyer.bookings.order_by("event__starts_at").select_related("event").first()
+    assert soonest is not None
+    assert soonest.status == "booked"
+    assert soonest.event.starts_at < timezone.now() + timedelta(days=14)
+
+
+@pytest.mark.django_db
+def test_demo_takes_passwords_from_the_environment(client, monkeypatch):
+    monkeypatch.setenv("DEMO_ADMIN_PASSWORD", "correct horse battery")
+    assert run_demo(1)[1] == "admin@example.org"
+    assert client.login(email="admin@example.org", password="correct horse battery")
+    monkeypatch.setenv("DEMO_ADMIN_PASSWORD", "staple of another kind")
+    run_demo(1)
+    assert client.login(email="admin@example.org", password="staple of another kind")
+
+
+@pytest.mark.django_db
+def test_demo_goes_on_where_an_earlier_run_stopped():
+    run_demo(2)
+    assert run_demo(4)[0] == "2 events were made."
+    assert Event.objects.count() == 4
+
+
+@pytest.mark.django_db
+def test_demo_needs_the_sandbox(settings):
+    settings.PAYMENT_GATEWAYS = {}
+    with pytest.raises(CommandError, match="SANDBOX_GATEWAY=1"):
+        run_demo(1)
+    assert not Event.objects.exists()
