@@ -42,6 +42,7 @@ from bookings.services import (
     hold_tickets,
     release_hold,
 )
+from bookings.tasks import apply_notices, wake_up
 from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
 
@@ -372,4 +373,5 @@ class PaymentNoticeView(APIView):
             store_notice(gateway=gateway, body=raw.body, headers=raw.headers)
         except InvalidNotice as error:
             raise ValidationError(str(error), code="invalid_notice") from error
+        wake_up(apply_notices)
         return Response({"received": True})
