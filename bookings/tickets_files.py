@@ -7,13 +7,10 @@ queries.
 from __future__ import annotations
 
 import io
-from datetime import datetime
+from datetime import timedelta
 
 import segno
-from babel.dates import format_datetime
-from babel.numbers import format_currency
 from django.conf import settings
-from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 from fpdf import FPDF
 from icalendar import Calendar
@@ -21,6 +18,7 @@ from icalendar import Event as CalendarEntry
 
 from bookings.models import Booking, BookingItem
 from events.models import Event
+from events.templatetags.box_office import clock, day, money
 
 FONTS = settings.BASE_DIR / "static" / "fonts"
 QR_MILLIMETRES = 60
@@ -55,7 +53,9 @@ def tickets_calendar(booking: Booking) -> bytes:
     calendar.add("prodid", f"-//{settings.SITE_NAME}//EN")
     calendar.add("version", "2.0")
     calendar.add_component(entry)
-    calendar.add_missing_timezones()
+    # A year on either side: a zone's rules are told by its changes of the clock.
+    year = timedelta(days=366)
+    calendar.add_missing_timezones((event.starts_at - year).date(), (event.ends_at + year).date())
     return bytes(calendar.to_ical())
 
 
@@ -80,10 +80,9 @@ def place_of(item: BookingItem) -> str:
 
 def _add_fonts(pdf: FPDF) -> None:
     """The site's own fonts: they have every Latin letter, which the built-in ones have not."""
-    for family, file in [("text", "figtree-latin"), ("text-more", "figtree-latin-ext")]:
-        weights = {"": {"wght": 400.0}, "B": {"wght": 700.0}}
-        pdf.add_font(family, fname=FONTS / f"{file}-wght-normal.woff2", variations=weights)
-    pdf.set_fallback_fonts(["text-more"], exact_match=True)
+    for family, name in [("text", "figtree"), ("heading", "bricolage-grotesque")]:
+        pdf.add_font(family, fname=FONTS / f"{name}-latin-wght-normal.woff2")
+        pdf.add_font(f"{family}-more", fname=FONTS / f"{name}-latin-ext-wght-normal.woff2")
 
 
 def _add_page(pdf: FPDF, booking: Booking, item: BookingItem) -> None:
@@ -91,12 +90,12 @@ def _add_page(pdf: FPDF, booking: Booking, item: BookingItem) -> None:
     pdf.add_page()
     _line(pdf, settings.SITE_NAME, size=11)
     pdf.ln(6)
-    _line(pdf, event.title, size=24, style="B")
-    _line(pdf, _when(event.starts_at, event), size=13)
+    _line(pdf, event.title, size=24, font="heading")
+    _line(pdf, f"{day(event.starts_at, event.venue)}, {clock(event.starts_at, event.venue)}", size=13)
     _line(pdf, _where(event), size=13)
     pdf.ln(6)
-    _line(pdf, place_of(item), size=18, style="B")
-    _line(pdf, f"{item.price_tier.name} · {_money(item, booking)}", size=13)
+    _line(pdf, place_of(item), size=18, font="heading")
+    _line(pdf, f"{item.price_tier.name} · {money(item.price, booking.currency)}", size=13)
     if item.holder_name:
         _line(pdf, item.holder_name, size=13)
     pdf.ln(8)
@@ -106,9 +105,12 @@ def _add_page(pdf: FPDF, booking: Booking, item: BookingItem) -> None:
     _line(pdf, _("Booking %(reference)s") % {"reference": booking.reference}, size=10)
 
 
-def _line(pdf: FPDF, text: str, *, size: int, style: str = "") -> None:
-    pdf.set_font("text", style=style, size=size)
-    pdf.multi_cell(0, size * 0.5, text, new_x="LMARGIN", new_y="NEXT", align="L")
+def _line(pdf: FPDF, text: str, *, size: int, font: str = "text") -> None:
+    pdf.set_font(font, size=size)
+    pdf.set_fallback_fonts([f"{font}-more"])
+    # Dates and prices have narrow spaces between their parts, which the fonts have not.
+    printable = text.replace("\u202f", " ").replace("\u00a0", " ")
+    pdf.multi_cell(0, size * 0.5, printable, new_x="LMARGIN", new_y="NEXT", align="L")
 
 
 def _qr_png(code: str) -> io.BytesIO:
@@ -118,20 +120,6 @@ def _qr_png(code: str) -> io.BytesIO:
     return out
 
 
-def _when(time: datetime, event: Event) -> str:
-    return format_datetime(
-        time.astimezone(event.venue.zone), "full", tzinfo=event.venue.zone, locale=_locale()
-    )
-
-
 def _where(event: Event) -> str:
     venue = event.venue
     return ", ".join(part for part in (venue.name, venue.address, venue.city, venue.country) if part)
-
-
-def _money(item: BookingItem, booking: Booking) -> str:
-    return format_currency(item.price, booking.currency, locale=_locale())
-
-
-def _locale() -> str:
-    return to_locale(get_language() or settings.LANGUAGE_CODE)

@@ -74,22 +74,23 @@ class Snapshot:
 def take_snapshot(event_id: int) -> Snapshot:
     """The event's tickets as they are now, in two queries however many there are."""
     tiers = list(PriceTier.objects.filter(event=event_id).values_list("id", flat=True))
-    free_in_tier = {
-        f"tier_{tier_id}": Count("pk", filter=Q(price_tier=tier_id, live_status=Ticket.Status.AVAILABLE))
-        for tier_id in tiers
-    }
+    locked = _locked(event_id)
+    is_free = is_available() & ~Q(pk__in=locked)
     digit = Case(
-        *(When(live_status=status, then=Value(digit)) for status, digit in DIGITS.items()),
+        When(status=Ticket.Status.BOOKED, then=Value(DIGITS[Ticket.Status.BOOKED])),
+        When(status=Ticket.Status.BLOCKED, then=Value(DIGITS[Ticket.Status.BLOCKED])),
+        When(is_free, then=Value(DIGITS[Ticket.Status.AVAILABLE])),
+        default=Value(DIGITS[Ticket.Status.RESERVED]),
         output_field=CharField(),
     )
     found = (
-        with_live_status(Ticket.objects.filter(event=event_id), event_id)
+        Ticket.objects.filter(event=event_id)
         .annotate(digit=digit)
         .aggregate(
             # An event without tickets has a time too.
             now=Coalesce(Max(Now()), Now()),
             digits=StringAgg("digit", "", order_by="position", default=Value("")),
-            **free_in_tier,
+            **{f"tier_{tier_id}": Count("pk", filter=Q(price_tier=tier_id) & is_free) for tier_id in tiers},
         )
     )
     return Snapshot(
@@ -102,7 +103,7 @@ def take_snapshot(event_id: int) -> Snapshot:
 
 def with_live_status(tickets: TicketQuerySet, event_id: int) -> TicketQuerySet:
     """Annotate `live_status`: the current status, with free but locked tickets as reserved."""
-    locked: Collection[int] = locks.locked_ticket_ids(event_id) or ()
+    locked = _locked(event_id)
     return tickets.annotate(
         live_status=Case(
             When(is_available() & Q(pk__in=locked), then=Value(Ticket.Status.RESERVED)),
@@ -111,6 +112,11 @@ def with_live_status(tickets: TicketQuerySet, event_id: int) -> TicketQuerySet:
             output_field=CharField(),
         )
     )
+
+
+def _locked(event_id: int) -> Collection[int]:
+    """The locked tickets; none where the lock cache is away, as the rows alone decide then."""
+    return locks.locked_ticket_ids(event_id) or ()
 
 
 def pack(digits: str) -> bytes:

@@ -309,3 +309,9 @@ def test_head_has_the_etag_of_get(client: Client):
     url = f"/api/v1/events/{make_seated_event().slug}/"
 
     assert client.head(url).headers["ETag"] == client.get(url).headers["ETag"]
+
+
+def test_options_lists_the_methods(client: Client):
+    response = client.options(BOOKINGS)
+
+    assert response.json() == {"methods": ["GET", "POST", "HEAD", "OPTIONS"], "documentation": "/api/docs/"}

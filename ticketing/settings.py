@@ -270,6 +270,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["ticketing.api.parsers.StrictJSONParser"],
+    "DEFAULT_METADATA_CLASS": "ticketing.api.metadata.Methods",
     "DEFAULT_PAGINATION_CLASS": "ticketing.api.pagination.CursorPagination",
     "DEFAULT_THROTTLE_CLASSES": ["ticketing.api.limits.CallerThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -374,6 +375,8 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    # These tell every step of embedding a font, and every letter that it has not.
+    "loggers": {"fontTools": {"level": "WARNING"}, "fpdf": {"level": "ERROR"}},
 }
 
 

@@ -597,6 +597,7 @@ def test_tickets_come_as_pdf_and_calendar(client: Client, event: Event):
     text = calendar.content.decode().replace("\r\n ", "")
     assert "SUMMARY:Žižkov – Übermorgen „Łódź“ 音楽\r\n" in text
     assert "DTSTART;TZID=Europe/Berlin:" in text
+    assert "BEGIN:DAYLIGHT\r\n" in text
 
 
 @pytest.mark.parametrize("name", ["tickets.pdf", "tickets.ics"])

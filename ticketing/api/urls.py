@@ -5,13 +5,10 @@ from django.urls import include, path, re_path
 from bookings.api import views as bookings
 from events.api import views as events
 from search.api import views as search
-from search.api import views as search
 from ticketing import error_views
 from ticketing.api import views
 
 version_1 = [
-    path("events/", search.EventSearchView.as_view(), name="search"),
-    path("events/suggest/", search.SuggestView.as_view(), name="suggest"),
     path("events/", search.EventSearchView.as_view(), name="events"),
     path("events/suggest/", search.SuggestView.as_view(), name="suggest"),
     path("events/<slug:slug>/", events.EventView.as_view(), name="event"),
