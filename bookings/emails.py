@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from bookings.access import access_link
 from bookings.models import Booking
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def confirmation_mail(booking: Booking) -> EmailMessage:
     """The mail with the link to the tickets. Needs the event and its venue loaded."""
     context = {
         "booking": booking,
-        "url": settings.SITE_URL + booking.get_absolute_url(),
+        "url": settings.SITE_URL + access_link(booking),
         "site_name": settings.SITE_NAME,
     }
     subject = _("Your tickets for %(event)s (%(reference)s)") % {
