@@ -124,10 +124,10 @@ def check_somebody_can_pay(app_configs: AppConfigs, **kwargs: Any) -> list[Check
         # Before the first migration, or without a database, nothing is on sale.
         return []
     return [
-        Error(
+        CheckWarning(
             f"Tickets are on sale, and there is no payment gateway “{settings.PAYMENT_GATEWAY}”.",
             hint="Set PAYMENT_GATEWAY to one that is configured, or ask for SANDBOX_GATEWAY=1.",
-            id="holdfast.E004",
+            id="holdfast.W006",
         )
     ]
 
