@@ -56,7 +56,8 @@ def draw_poster(kind: str, slug: str) -> str:
     shapes = "".join(motif(dice, colours))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" '
-        f'preserveAspectRatio="xMidYMid slice"><path fill="{ground}" d="M0 0h{SIZE}v{SIZE}H0z"/>{shapes}</svg>'
+        f'preserveAspectRatio="xMidYMid slice">'
+        f'<path fill="{ground}" d="M0 0h{SIZE}v{SIZE}H0z"/>{shapes}</svg>'
     )
 
 
@@ -90,7 +91,8 @@ def _bars(dice: Dice, colours: Sequence[str]) -> Iterator[str]:
     for x in range(10, SIZE, width + 7):
         height = 70 + dice.below(330)
         top = (SIZE - height) // 2
-        yield f'<rect x="{x}" y="{top}" width="{width}" height="{height}" rx="20" fill="{dice.pick(colours)}"/>'
+        colour = dice.pick(colours)
+        yield f'<rect x="{x}" y="{top}" width="{width}" height="{height}" rx="20" fill="{colour}"/>'
 
 
 def _waves(dice: Dice, colours: Sequence[str]) -> Iterator[str]:
@@ -122,7 +124,8 @@ def _dots(dice: Dice, colours: Sequence[str]) -> Iterator[str]:
     for x in range(24, SIZE, 48):
         for y in range(24, SIZE, 48):
             near = 1 - math.hypot(x - SIZE * across, y - SIZE * down) / (SIZE * 1.45)
-            yield f'<circle cx="{x}" cy="{y}" r="{3 + 20 * max(near, 0):.1f}" fill="{colours[(x + y) // 48 % 2]}"/>'
+            radius, colour = 3 + 20 * max(near, 0), colours[(x + y) // 48 % 2]
+            yield f'<circle cx="{x}" cy="{y}" r="{radius:.1f}" fill="{colour}"/>'
 
 
 def _seats(dice: Dice, colours: Sequence[str]) -> Iterator[str]:

@@ -50,7 +50,9 @@ def assert_two_tickets(page: Page) -> None:
     widths = codes.evaluate_all("pictures => pictures.map(picture => picture.naturalWidth > 0)")
     assert widths == [True, True]
     booking = Booking.objects.get()
-    seats = booking.items.order_by("ticket__position").values_list("ticket__seat__row", "ticket__seat__number")
+    seats = booking.items.order_by("ticket__position").values_list(
+        "ticket__seat__row", "ticket__seat__number"
+    )
     assert (booking.status, list(seats)) == ("booked", [("2", "3"), ("2", "4")])
 
 
@@ -113,7 +115,13 @@ def test_axe_finds_nothing(open_page: Callable[..., Page], event: Event, scheme)
     user = make_user(email="ada@example.org", password="correct horse battery")
     user.emailaddress_set.create(email=user.email, verified=True, primary=True)
     page = open_page(color_scheme=scheme, viewport=PHONE, reduced_motion="reduce")
-    for path in ("/", "/search/", "/search/?city=Leipzig&price_min=1", "/bookings/find/", "/accounts/signup/"):
+    for path in (
+        "/",
+        "/search/",
+        "/search/?city=Leipzig&price_min=1",
+        "/bookings/find/",
+        "/accounts/signup/",
+    ):
         page.goto(path)
         assert_accessible(page)
     page.goto("/accounts/password/reset/")
