@@ -246,7 +246,10 @@ def returned(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         messages.warning(
             request,
             _(
-                "We have not heard that your payment went through. You can go on paying, or look again in a moment."
+                _(
+                    "We have not heard that your payment went through. "
+                    "You can go on paying, or look again in a moment."
+                ),
             ),
         )
     return redirect("bookings:detail", booking_id)
