@@ -246,10 +246,8 @@ def returned(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         messages.warning(
             request,
             _(
-                _(
-                    "We have not heard that your payment went through. "
-                    "You can go on paying, or look again in a moment."
-                ),
+                "We have not heard that your payment went through. "
+                "You can go on paying, or look again in a moment."
             ),
         )
     return redirect("bookings:detail", booking_id)
