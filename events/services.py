@@ -64,9 +64,10 @@ def publish_event(event: Event, *, progress: Progress | None = None) -> int:
     """
     with _step():
         plan = _lock_and_plan(event)
-        _drop_uncovered(event, plan)
-        _shrink_general_admission(event, plan)
-        _move_between_tiers(event, plan)
+        if event.tickets.exists():
+            _drop_uncovered(event, plan)
+            _shrink_general_admission(event, plan)
+            _move_between_tiers(event, plan)
     made, before = 0, event.tickets.count()
     while True:
         with _step():
