@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection, transaction
 from django.utils.text import slugify
 
 from bookings.demo.layouts import PlannedSeat
 from bookings.demo.sales import copy_rows, sell_tickets
-from bookings.demo.season import SEED, PlannedEvent
+from bookings.demo.season import SEED, PlannedEvent, capacity
 from bookings.demo.venues import House
 from events.models import Category, Event, Performer, PriceTier, Seat, Venue
 from events.services import block_tickets, cancel_event, postpone_event, publish_event
@@ -19,21 +21,65 @@ from events.services import block_tickets, cancel_event, postpone_event, publish
 HOUSE_SEATS = 4
 
 
-def build_season(season: Sequence[PlannedEvent], progress: Callable[[int], None]) -> int:
-    """Make the events that are missing, and say how many those were. Each is complete or not there."""
+def build_season(season: Sequence[PlannedEvent], progress: Callable[[int], None], *, jobs: int) -> int:
+    """Make the events that are missing, and say how many those were. Each is complete or not there.
+
+    With more than one job, one event is thought out while the database works on another.
+    """
     there = set(Event.objects.filter(source_key__startswith="demo:").values_list("source_key", flat=True))
     missing = [planned for planned in season if planned.key not in there]
     categories = ensure_categories({planned.category for planned in missing})
     performers = ensure_performers({name for planned in missing for name in planned.performers})
     venues = {house.slug: ensure_venue(house) for house in unique_houses(missing)}
-    for done, planned in enumerate(missing, start=1):
-        with transaction.atomic():
-            speed_up_commits()
-            event = make_event(planned, venues[planned.house.slug], categories[planned.category])
-            event.performers.set([performers[name] for name in planned.performers])
-            make_sales(event, planned)
-        progress(done)
+
+    done = itertools.count(1)
+
+    def build(events: Sequence[PlannedEvent]) -> None:
+        for planned in events:
+            build_event(planned, venues, categories, performers)
+            progress(next(done))
+
+    run_jobs(build, split_by_house(missing), jobs)
     return len(missing)
+
+
+def split_by_house(season: Sequence[PlannedEvent]) -> list[list[PlannedEvent]]:
+    """The events of each house, as publishing locks it; the largest houses first."""
+    houses = sorted(unique_houses(season), key=capacity, reverse=True)
+    return [[planned for planned in season if planned.house == house] for house in houses]
+
+
+def run_jobs(
+    build: Callable[[Sequence[PlannedEvent]], None], parts: Sequence[Sequence[PlannedEvent]], jobs: int
+) -> None:
+    """Build each part, in this thread or in `jobs` others."""
+
+    def build_apart(part: Sequence[PlannedEvent]) -> None:
+        try:
+            build(part)
+        finally:
+            connection.close()
+
+    if jobs == 1:
+        for part in parts:
+            build(part)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(build_apart, parts):
+            pass
+
+
+def build_event(
+    planned: PlannedEvent,
+    venues: Mapping[str, Venue],
+    categories: Mapping[str, Category],
+    performers: Mapping[str, Performer],
+) -> None:
+    with transaction.atomic():
+        speed_up_commits()
+        event = make_event(planned, venues[planned.house.slug], categories[planned.category])
+        event.performers.set([performers[name] for name in planned.performers])
+        make_sales(event, planned)
 
 
 def unique_houses(season: Iterable[PlannedEvent]) -> list[House]:

@@ -30,9 +30,10 @@ def _no_passwords_from_outside(monkeypatch):
     monkeypatch.delenv("DEMO_BUYER_PASSWORD", raising=False)
 
 
-def run_demo(events: int = SOME) -> list[str]:
+def run_demo(events: int = SOME, jobs: int = 1) -> list[str]:
+    """Run the command; a test's own transaction is seen by one job only."""
     stdout = StringIO()
-    call_command("demo", "--events", str(events), stdout=stdout, stderr=StringIO())
+    call_command("demo", "--events", str(events), "--jobs", str(jobs), stdout=stdout, stderr=StringIO())
     return stdout.getvalue().splitlines()
 
 
@@ -168,6 +169,14 @@ def test_demo_goes_on_where_an_earlier_run_stopped():
     run_demo(2)
     assert run_demo(4)[0] == "2 events were made."
     assert Event.objects.count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_jobs_make_the_season_that_one_makes():
+    run_demo(6, jobs=2)
+    assert find_violations() == []
+    made = Event.objects.order_by("source_key").values_list("slug", flat=True)
+    assert list(made) == [planned.slug for planned in plan_season(timezone.now().date(), 6)]
 
 
 @pytest.mark.django_db

@@ -19,15 +19,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--events", type=int, default=300, metavar="N", help="how many events (300)")
+        parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time (2)")
 
-    def handle(self, *, events: int, **options: Any) -> None:
+    def handle(self, *, events: int, jobs: int, **options: Any) -> None:
         if "sandbox" not in settings.PAYMENT_GATEWAYS:
             raise CommandError(
                 "The demonstration's tickets are paid for in the sandbox: set SANDBOX_GATEWAY=1."
             )
         season = plan_season(timezone.now().date(), max(1, events))
         bar = ProgressBar(self.stderr, label="Season", total=len(season))
-        made = build_season(season, bar.show)
+        made = build_season(season, bar.show, jobs=max(1, jobs))
         bar.clear()
         logins = ensure_logins()
         ensure_purchases()
