@@ -19,7 +19,7 @@ from ticketing.local.engines import Engine
 from ticketing.local.environment import addresses, demo_logins, engines_for, for_application, for_tests, given
 from ticketing.local.locks import AFTERMATH_SECONDS, guests_lock, owners_lock, ownership, scratch_directory
 from ticketing.local.paths import LOCAL, make_local
-from ticketing.local.preparation import MANAGE, prepare
+from ticketing.local.preparation import MANAGE, forget_schema, prepare
 
 ANSWER_SECONDS = 60.0
 
@@ -33,13 +33,15 @@ def run(port: int) -> None:
         with running(engines_for(LOCAL, given())) as engines:
             lock.write(verb="run", site_url=site_url)
             environment = for_application(engines, site_url)
-            prepare(environment, with_demo="DATABASE_URL" in addresses(engines))
+            prepare(environment, is_ours="DATABASE_URL" in addresses(engines))
             serve(port, environment, engines)
 
 
 def manage(arguments: list[str], site_url: str) -> int:
     """Run a management command with the engines up, a guest of whoever has them up already."""
     make_local()
+    if "migrate" in arguments:
+        forget_schema()
     while owner := owners_lock_note():
         if "site_url" in owner:
             return visit(arguments, owner["site_url"])
