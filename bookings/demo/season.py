@@ -45,6 +45,8 @@ FESTIVAL_TIERS = [
     ("Sunday only", 0.4, 800, 0.15),
 ]
 LARGE_HOUSE = 4_000
+# Nobody plays on Christmas Eve and Christmas Day.
+HOLIDAYS = {(12, 24), (12, 25)}
 CAPACITIES: dict[str, int] = {}
 
 
@@ -62,7 +64,12 @@ class Production:
     summaries: tuple[str, ...]
     text: str
     date: tuple[int, int] | None
+    weekdays: frozenset[int]
     first: str
+
+    @property
+    def is_matinee(self) -> bool:
+        return self.hour < time(16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +139,7 @@ def read_production(raw: dict[str, Any]) -> Production:
         summaries=tuple(raw["summary"]),
         text=raw["text"].strip(),
         date=(int(month), int(day)) if month else None,
+        weekdays=frozenset(raw.get("weekdays", WEEKDAYS[raw["category"]])),
         first=raw.get("first", ""),
     )
 
@@ -165,33 +173,44 @@ def capacity(house: House) -> int:
 
 
 class Calendar:
-    """Finds a free evening: the right weekday, and one show a day in each house."""
+    """Finds free evenings: one show a day in each house, and nobody in two cities at once."""
 
     def __init__(self, today: date, dice: random.Random) -> None:
         self.today = today
         self.dice = dice
         self.taken: set[tuple[str, date, bool]] = set()
+        self.busy: dict[tuple[str, date], str] = {}
         self.last_day: dict[tuple[str, str], date] = {}
 
     def find_day(self, production: Production, index: int) -> date:
         house = production.houses[index]
         key = (production.title, house.slug)
         # Nights in the same house follow each other; another house is another week.
-        day = (
+        begin = (
             self.last_day[key] + timedelta(days=1)
             if key in self.last_day
             else self.first_day(production, index)
         )
-        is_matinee = production.hour < time(16)
-        while (
-            day.weekday() not in WEEKDAYS[production.category] or (house.slug, day, is_matinee) in self.taken
-        ):
-            day += timedelta(days=1)
-        if day >= self.today + timedelta(days=364):
-            day = self.free_day(house, is_matinee)
-        self.taken.add((house.slug, day, is_matinee))
+        last = self.today + timedelta(days=363)
+        days = [begin + timedelta(days=number) for number in range((last - begin).days)]
+        # What no longer fits at the end of the year goes anywhere else in it.
+        anywhere = [self.today + timedelta(days=number) for number in range(3, 363)]
+        self.dice.shuffle(anywhere)
+        day = next(day for day in [*days, *anywhere] if self.is_free(production, house, day))
+        self.taken.add((house.slug, day, production.is_matinee))
         self.last_day[key] = day
+        for performer in production.performers:
+            self.busy[performer, day] = house.place.city
         return day
+
+    def is_free(self, production: Production, house: House, day: date) -> bool:
+        if day.weekday() not in production.weekdays or (day.month, day.day) in HOLIDAYS:
+            return False
+        if (house.slug, day, production.is_matinee) in self.taken:
+            return False
+        around = [day + timedelta(days=number) for number in (-1, 0, 1)]
+        cities = {self.busy.get((performer, d)) for performer in production.performers for d in around}
+        return cities <= {None, house.place.city}
 
     def first_day(self, production: Production, index: int) -> date:
         if production.first == "soon" and index == 0:
@@ -205,12 +224,6 @@ class Calendar:
         month, day = production.date
         wanted = date(self.today.year, month, day)
         return wanted if wanted > self.today + timedelta(days=3) else wanted.replace(year=wanted.year + 1)
-
-    def free_day(self, house: House, is_matinee: bool) -> date:
-        """Any free day of the year, for what no longer fits at its end."""
-        days = [self.today + timedelta(days=number) for number in range(3, 364)]
-        free = [day for day in days if (house.slug, day, is_matinee) not in self.taken]
-        return self.dice.choice(free or days)
 
 
 def plan_event(
@@ -301,7 +314,7 @@ def practical_notes(production: Production, house: House, special: str, dice: ra
     doors = "an hour" if house.standing else "half an hour"
     lines = [
         dice.choice([f"Runs about {length}.", f"Length: {length}.", f"The evening lasts about {length}."])
-        if production.hour >= time(16)
+        if not production.is_matinee
         else f"Lasts about {length}.",
         dice.choice(
             [

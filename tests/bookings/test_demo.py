@@ -76,6 +76,14 @@ def test_no_house_has_two_shows_at_once():
     assert evenings.most_common(1)[0][1] == 1
 
 
+def test_nobody_plays_in_two_cities_on_one_day():
+    cities: dict[tuple[str, date], set[str]] = {}
+    for planned in plan_season(TODAY, 300):
+        for performer in planned.performers:
+            cities.setdefault((performer, planned.starts_at.date()), set()).add(planned.house.place.city)
+    assert [day for day, where in cities.items() if len(where) > 1] == []
+
+
 def test_slugs_and_keys_are_unique_in_a_long_season():
     season = plan_season(TODAY, 600)
     assert len({planned.slug for planned in season}) == 600
