@@ -84,6 +84,7 @@ def test_valkey_killed_starts_again_empty(valkey):
 
     valkey.kill()
     assert not valkey.is_running
+    assert not valkey.socket.exists()
     valkey.start()
 
     assert redis.Redis.from_url(valkey.url()).get("key") is None
@@ -139,6 +140,8 @@ def test_engines_end_with_a_parent_that_was_killed(folder):
     assert len(pids) == 2
     for pid in pids:
         wait_until(lambda pid=pid: has_ended(pid))
+    for engine in (Postgres(folder / "postgres"), Valkey(folder / "valkey")):
+        shutil.rmtree(engine.sockets)
 
 
 def test_sockets_of_a_deep_checkout_stay_within_the_kernels_limit(tmp_path):
@@ -280,7 +283,7 @@ def test_python_that_is_too_old_gives_way_to_a_newer_one_on_the_path(tmp_path):
 
     done = subprocess.run(
         [CHECKOUT / "bin" / "find-python"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        env=os.environ | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
         cwd=tmp_path,
         capture_output=True,
         text=True,

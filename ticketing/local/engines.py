@@ -101,14 +101,14 @@ class Engine(ABC):
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-        with contextlib.suppress(OSError):
-            self.sockets.rmdir()
+        self._forget_sockets()
 
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        self._forget_sockets()
 
     def pause(self) -> None:
         """Have it stop answering without closing a connection."""
@@ -117,6 +117,10 @@ class Engine(ABC):
     def resume(self) -> None:
         """Have it go on after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def _forget_sockets(self) -> None:
+        """Leave nothing of it under the temporary folder."""
+        shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 class Valkey(Engine):
