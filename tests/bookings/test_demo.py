@@ -187,6 +187,12 @@ def test_two_jobs_make_the_season_that_one_makes():
     assert list(made) == [planned.slug for planned in plan_season(timezone.now().date(), 6)]
 
 
+@pytest.mark.parametrize("events", [0, 2001])
+def test_demo_refuses_a_season_that_has_no_room(events):
+    with pytest.raises(CommandError, match="from 1 to 2,000 events"):
+        run_demo(events)
+
+
 @pytest.mark.django_db
 def test_demo_needs_the_sandbox(settings):
     settings.PAYMENT_GATEWAYS = {}

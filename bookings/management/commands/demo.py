@@ -13,6 +13,9 @@ from bookings.demo.building import build_season
 from bookings.demo.season import plan_season
 from events.progress import ProgressBar
 
+# More would not find free evenings in the demonstration's houses.
+MOST_EVENTS = 2_000
+
 
 class Command(BaseCommand):
     help = "Makes a season of events to try things out with. Running it again adds only what is missing."
@@ -26,7 +29,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "The demonstration's tickets are paid for in the sandbox: set SANDBOX_GATEWAY=1."
             )
-        season = plan_season(timezone.now().date(), max(1, events))
+        if not 1 <= events <= MOST_EVENTS:
+            raise CommandError(f"A season has from 1 to {MOST_EVENTS:,} events.")
+        season = plan_season(timezone.now().date(), events)
         bar = ProgressBar(self.stderr, label="Season", total=len(season))
         made = build_season(season, bar.show, jobs=max(1, jobs))
         bar.clear()
