@@ -28,7 +28,9 @@ def home(request: HttpRequest) -> HttpResponse:
     upcoming = Q(events__status__in=PUBLIC_STATUSES, events__ends_at__gt=Now())
     context = {
         "events": Event.objects.published().upcoming().for_listing().order_by("starts_at", "id")[:SOON],
-        "categories": Category.objects.annotate(count=Count("events", filter=upcoming)).filter(count__gt=0),
+        "categories": Category.objects.annotate(count=Count("events", filter=upcoming))
+        .filter(count__gt=0)
+        .order_by("name"),
         "cities": Venue.objects.exclude(city="")
         .values("city")
         .annotate(count=Count("events", filter=upcoming))

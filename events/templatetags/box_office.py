@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -39,7 +40,11 @@ def current_locale() -> Locale:
 @register.filter
 def money(amount: Decimal | None, currency: str) -> str:
     """`Decimal("45")` and `"EUR"` as “€45.00”; nothing for no amount."""
-    return "" if amount is None else format_currency(amount, currency, locale=current_locale())
+    if amount is None:
+        return ""
+    text = format_currency(amount, currency, locale=current_locale())
+    # Babel leaves out the space that CLDR wants between the letters of “CZK” and a figure.
+    return re.sub(r"(?<=[A-Z])(?=\d)", "\N{NO-BREAK SPACE}", text)
 
 
 @register.filter
