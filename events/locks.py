@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django_redis import get_redis_connection
@@ -120,7 +120,8 @@ def owners(event_id: int) -> dict[int, UUID]:
 def events_with_locks() -> list[int]:
     """The events that have any lock; empty when the cache does not say."""
     keys = _ask(lambda client: list(client.scan_iter(match="locks:1:*", count=1000))) or []
-    return [int(str(key, "ascii").rpartition(":")[2].strip("{}")) for key in keys]
+    # Raw, as the alias decodes nothing.
+    return [int(cast("bytes", key).rpartition(b":")[2].strip(b"{}")) for key in keys]
 
 
 def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:

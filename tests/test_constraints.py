@@ -26,7 +26,7 @@ OUR_APPS = ("events", "search", "bookings")
 
 def set_on(model: Any, **fields: Any) -> Callable[[Booking], Any]:
     """Break a rule by changing the rows there are."""
-    return lambda booking: model.objects.all().update(**fields)
+    return lambda _booking: model.objects.all().update(**fields)
 
 
 def copy_of(model: Any, **fields: Any) -> Callable[[Booking], Any]:
@@ -53,7 +53,7 @@ def two_payments(**fields: Any) -> Callable[[Booking], Any]:
 
 
 def twice(model: Any, **fields: Any) -> Callable[[Booking], Any]:
-    return lambda booking: [model.objects.create(**fields), model.objects.create(**fields)]
+    return lambda _booking: [model.objects.create(**fields), model.objects.create(**fields)]
 
 
 BREAKERS: dict[str, Callable[[Booking], Any]] = {

@@ -29,9 +29,8 @@ def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
     def run(number: int, call: Callable[[], Any]) -> None:
         try:
-            with logging_in:
-                with connections["default"].cursor() as cursor:
-                    cursor.execute("SET lock_timeout = '60s'")
+            with logging_in, connections["default"].cursor() as cursor:
+                cursor.execute("SET lock_timeout = '60s'")
             barrier.wait(timeout=60)
             results[number] = call()
         except Exception as error:
