@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import segno
 from django.conf import settings
 from django.utils.translation import gettext as _
-from fpdf import FPDF
 from icalendar import Calendar
 from icalendar import Event as CalendarEntry
 
@@ -20,12 +20,18 @@ from bookings.models import Booking, BookingItem
 from events.models import Event
 from events.templatetags.box_office import clock, day, money
 
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
 FONTS = settings.BASE_DIR / "static" / "fonts"
 QR_MILLIMETRES = 60
 
 
 def tickets_pdf(booking: Booking) -> bytes:
     """One A4 page for each ticket."""
+    # Here and not above: it loads a whole font library, which the web's start need not wait for.
+    from fpdf import FPDF
+
     pdf = FPDF(format="A4", unit="mm")
     pdf.set_title(f"{booking.event.title} – {booking.reference}")
     pdf.set_creator(settings.SITE_NAME)

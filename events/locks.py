@@ -114,7 +114,7 @@ def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
 def owners(event_id: int) -> dict[int, UUID]:
     """Which booking holds each of the event's locks; empty when the cache does not say."""
     held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}
-    return {int(field): UUID(str(value, "ascii")) for field, value in held.items()}
+    return {int(field): UUID(cast("bytes", value).decode()) for field, value in held.items()}
 
 
 def events_with_locks() -> list[int]:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from environs import Env
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from whitenoise.compress import Compressor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -338,6 +339,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+
+
+# Only what is asked for by its hashed name is served; maps for debuggers are not worth compressing.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 
 
 # --- Security -------------------------------------------------------------------------
