@@ -7,7 +7,7 @@ LOCAL := $(VENV)/python -m ticketing.local
 export PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset manage test check fmt lock venv chromium
+.PHONY: help run stop reset manage test check fmt openapi lock venv chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -41,6 +41,9 @@ fmt: venv ## format the code and the templates
 	@$(VENV)/ruff check --fix-only --quiet .
 	@$(VENV)/ruff format --quiet .
 	@$(VENV)/djlint --quiet --reformat templates || true # It fails where it changed something.
+
+openapi: venv ## write docs/openapi.yaml anew from the code
+	@$(LOCAL) test $(VENV)/python manage.py spectacular --fail-on-warn --validate --file docs/openapi.yaml
 
 lock: venv ## pin the requirements anew (ARGS=--upgrade for newer ones)
 	@for name in requirements requirements-dev; do \
