@@ -4,8 +4,9 @@ One hash per event, `locks:1:{event_id}`, one field per held ticket, its value t
 id, each field with its own time to live. `HSETEX … FNX` takes all or none in one command
 (Valkey 9, Redis 8; https://valkey.io/commands/hsetex/).
 
-Every function answers `UNKNOWN` or `None` when the cache is away; the caller then asks the
-database alone. No function here raises because of the cache.
+No function here raises because of the cache. When it is away, `take` answers `UNKNOWN`,
+`locked_ticket_ids` answers None and the others answer nothing; the caller then asks the
+database alone.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def check_somebody_can_pay(app_configs: AppConfigs, **kwargs: Any) -> list[Check
     return [
         CheckWarning(
             f"Tickets are on sale, and there is no payment gateway “{settings.PAYMENT_GATEWAY}”.",
-            hint="Set PAYMENT_GATEWAY to one that is configured, or ask for SANDBOX_GATEWAY=1.",
+            hint="The only one so far is the sandbox, for trying things out: SANDBOX_GATEWAY=1.",
             id="holdfast.W006",
         )
     ]
