@@ -280,4 +280,3 @@ HOUSES = [
         prices=CONCERT_HALL,
     ),
 ]
-HOUSE_BY_SLUG = {house.slug: house for house in HOUSES}

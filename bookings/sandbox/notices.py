@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bookings.sandbox.models import SandboxIntent, SandboxNotice
+from bookings.sandbox.signing import SIGNATURE_HEADER, sign
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +80,6 @@ def _deliver(notice: SandboxNotice) -> bool:
 
 def _post(notice: SandboxNotice) -> bool:
     """Send one copy; true when the box office answered 200."""
-    # Here and not above: the gateway queues notices, and signs them.
-    from bookings.sandbox.gateway import SIGNATURE_HEADER, sign
-
     body = json.dumps(
         {
             "id": notice.pk,

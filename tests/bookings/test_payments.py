@@ -16,8 +16,9 @@ from bookings import exceptions, payments, services
 from bookings.gateways import GatewayError
 from bookings.models import Booking, Payment, PaymentNotice
 from bookings.payments import settle_payment, start_payment
-from bookings.sandbox.gateway import SandboxGateway, sign
+from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.models import SandboxIntent, SandboxNotice
+from bookings.sandbox.signing import sign
 from bookings.services import Buyer, hold_tickets
 from events import locks
 from events.models import Event
