@@ -37,7 +37,7 @@ def _send_confirmation(booking_id: UUID) -> bool:
     if not mine.confirmation_due().update(confirmation_claimed_until=Now() + CLAIM):
         return False
     try:
-        confirmation_mail(mine.select_related("event__venue").get()).send()
+        confirmation_mail(mine.with_details().get()).send()
     except OSError as error:
         logger.warning("The mail for booking %s did not go out: %s", booking_id, error)
         return False
@@ -46,9 +46,11 @@ def _send_confirmation(booking_id: UUID) -> bool:
 
 
 def confirmation_mail(booking: Booking) -> EmailMessage:
-    """The mail with the link to the tickets. Needs the event and its venue loaded."""
+    """The mail with the link to the tickets. Needs a booking from `with_details()`."""
     context = {
         "booking": booking,
+        "venue": booking.event.venue,
+        "items": booking.items.all(),
         "url": settings.SITE_URL + access_link(booking),
         "site_name": settings.SITE_NAME,
     }

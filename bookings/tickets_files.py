@@ -18,7 +18,7 @@ from icalendar import Event as CalendarEntry
 
 from bookings.models import Booking, BookingItem
 from events.models import Event
-from events.templatetags.box_office import clock, day, money
+from events.templatetags.box_office import clock, day, money, place_name
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -72,18 +72,6 @@ def qr_svg(code: str) -> bytes:
     return out.getvalue()
 
 
-def place_of(item: BookingItem) -> str:
-    """Where a ticket's holder sits, in words; the price tier alone for general admission."""
-    seat = item.ticket.seat
-    if seat is None:
-        return item.price_tier.name
-    return _("%(section)s, row %(row)s, seat %(number)s") % {
-        "section": seat.section,
-        "row": seat.row,
-        "number": seat.number,
-    }
-
-
 def _add_fonts(pdf: FPDF) -> None:
     """The site's own fonts: they have every Latin letter, which the built-in ones have not."""
     for family, name in [("text", "figtree"), ("heading", "bricolage-grotesque")]:
@@ -100,7 +88,7 @@ def _add_page(pdf: FPDF, booking: Booking, item: BookingItem) -> None:
     _line(pdf, f"{day(event.starts_at, event.venue)}, {clock(event.starts_at, event.venue)}", size=13)
     _line(pdf, _where(event), size=13)
     pdf.ln(6)
-    _line(pdf, place_of(item), size=18, font="heading")
+    _line(pdf, place_name(item.ticket.seat, item.price_tier), size=18, font="heading")
     _line(pdf, f"{item.price_tier.name} · {money(item.price, booking.currency)}", size=13)
     if item.holder_name:
         _line(pdf, item.holder_name, size=13)

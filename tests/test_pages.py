@@ -135,6 +135,7 @@ def test_account_is_made_confirmed_and_signed_in(client: Client):
     form = {"email": "ada@example.org", "password1": "correct horse battery"}
     assert client.post("/accounts/signup/", form)["Location"] == "/accounts/confirm-email/"
     (letter,) = mail.outbox
+    assert letter.body.startswith("Hello,\n\nSomebody, most likely you, has given this address")
     link = re.search(r"https?://[^/\s]+(/accounts/confirm-email/\S+)", letter.body)[1]
     assert client.get(link).status_code == 200
     client.post(link)

@@ -19,8 +19,9 @@ from babel.numbers import format_currency
 from django import template
 from django.utils.formats import localize_input
 from django.utils.translation import get_language, to_locale
+from django.utils.translation import gettext as _
 
-from events.models import Event, Venue
+from events.models import Event, PriceTier, Seat, Venue
 
 register = template.Library()
 
@@ -55,7 +56,7 @@ def minor_units(amount: Decimal) -> str:
 
 @register.filter
 def day(moment: datetime, venue: Venue) -> str:
-    """“Saturday 12 December 2026”, where the venue is."""
+    """“Saturday, 12 December 2026”, where the venue is."""
     return format_date(moment.astimezone(venue.zone), format="full", locale=current_locale())
 
 
@@ -116,6 +117,18 @@ def month_end(month: str) -> str:
 
 def _first_day(month: str) -> date:
     return date.fromisoformat(f"{month}-01")
+
+
+@register.filter
+def place_name(seat: Seat | None, tier: PriceTier) -> str:
+    """“Stalls, row 1, seat 2”; the price tier's name for general admission, which has no seat."""
+    if seat is None:
+        return tier.name
+    return _("%(section)s, row %(row)s, seat %(number)s") % {
+        "section": seat.section,
+        "row": seat.row,
+        "number": seat.number,
+    }
 
 
 @register.filter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
@@ -10,7 +12,7 @@ from bookings import emails
 from bookings.models import Booking
 from bookings.payments import start_payment
 from bookings.services import Buyer, hold_tickets
-from tests.factories import make_seated_event, ticket_ids
+from tests.factories import make_seated_event, make_venue, ticket_ids
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,10 +36,46 @@ def test_confirmation_goes_out_once(booked, mailoutbox, settings):
     [mail] = mailoutbox
     assert mail.to == ["ada@example.org"]
     assert mail.subject == f"Your tickets for Bach & Sons ({booked.reference})"
-    assert "you have tickets for Bach & Sons." in mail.body
+    assert "Here is your ticket for Bach & Sons." in mail.body
     assert f"{settings.SITE_URL}/bookings/{booked.pk}/" in mail.body
     booked.refresh_from_db()
     assert booked.confirmation_sent_at is not None
+
+
+@pytest.mark.parametrize(("name", "greeting"), [("Ada & Co", "Hello Ada & Co,"), ("", "Hello,")])
+def test_confirmation_says_when_where_and_what(name, greeting):
+    event = make_seated_event(
+        seats=2,
+        price="1250.00",
+        title="Bach & Sons",
+        venue=make_venue(name="Café Müller", city="Leipzig", address="Ring 1", timezone="Europe/Berlin"),
+        starts_at=datetime(2031, 1, 15, 19, 30, tzinfo=UTC),
+        doors_at=datetime(2031, 1, 15, 18, 30, tzinfo=UTC),
+    )
+    buyer = Buyer(email="ada@example.org")
+    held = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=buyer).booking
+    Booking.objects.update(name=name)
+    booking = Booking.objects.with_details().get(pk=held.pk)
+
+    mail = emails.confirmation_mail(booking)
+
+    assert mail.body.split("Show your tickets")[0].splitlines() == [
+        greeting,
+        "",
+        "Here are your 2 tickets for Bach & Sons.",
+        "",
+        "When: Wednesday, 15 January 2031, 20:30 (Central European Standard Time)",
+        "Doors: 19:30",
+        "Where: Café Müller, Leipzig",
+        "Ring 1",
+        f"Reference: {booking.reference}",
+        "",
+        "Your tickets:",
+        "- Stalls, row 1, seat 1: €1,250.00",
+        "- Stalls, row 1, seat 2: €1,250.00",
+        "Paid: €2,500.00",
+        "",
+    ]
 
 
 def test_title_with_a_line_break_cannot_add_a_header(booked, mailoutbox):
