@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.contrib.postgres.aggregates import StringAgg
+from django.contrib.postgres.aggregates import ArrayAgg, StringAgg
 from django.core.cache import cache
-from django.db.models import Case, CharField, Count, F, Max, Q, Value, When
+from django.db.models import Aggregate, Case, CharField, Count, F, Max, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from events import locks
@@ -38,7 +39,8 @@ class Snapshot:
 
     event_id: int
     as_of: datetime
-    # One digit per ticket in the order of positions, which have no gaps.
+    # The digit of the ticket at position p is `digits[p]`. A position that no ticket has any more
+    # is told as blocked, and counts nowhere.
     digits: str
     # Free tickets by the id of the price tier, in the tiers' own order.
     available_in_tier: dict[int, int]
@@ -72,10 +74,25 @@ class Snapshot:
 
 
 def take_snapshot(event_id: int) -> Snapshot:
-    """The event's tickets as they are now, in two queries however many there are."""
+    """The event's tickets as they are now, in two queries; in three where positions have gaps."""
     tiers = list(PriceTier.objects.filter(event=event_id).values_list("id", flat=True))
-    locked = _locked(event_id)
-    is_free = is_available() & ~Q(pk__in=locked)
+    found = _aggregate(event_id, tiers)
+    # Publishing again drops what is no longer sold and moves no other ticket.
+    if found["last_position"] is not None and found["last_position"] + 1 != len(found["digits"]):
+        positions = ArrayAgg("position", order_by="position")
+        found = _aggregate(event_id, tiers, positions=positions)
+        found["digits"] = _place(found["digits"], found["positions"])
+    return Snapshot(
+        event_id=event_id,
+        as_of=found["now"],
+        digits=found["digits"],
+        available_in_tier={tier_id: found[f"tier_{tier_id}"] for tier_id in tiers},
+    )
+
+
+def _aggregate(event_id: int, tiers: Iterable[int], **further: Aggregate) -> dict[str, Any]:
+    """The facts of a picture in one statement, so that they are of one moment."""
+    is_free = is_available() & ~Q(pk__in=_locked(event_id))
     digit = Case(
         When(status=Ticket.Status.BOOKED, then=Value(DIGITS[Ticket.Status.BOOKED])),
         When(status=Ticket.Status.BLOCKED, then=Value(DIGITS[Ticket.Status.BLOCKED])),
@@ -83,22 +100,29 @@ def take_snapshot(event_id: int) -> Snapshot:
         default=Value(DIGITS[Ticket.Status.RESERVED]),
         output_field=CharField(),
     )
-    found = (
+    free_in_tier = {
+        f"tier_{tier_id}": Count("pk", filter=Q(price_tier=tier_id) & is_free) for tier_id in tiers
+    }
+    return (
         Ticket.objects.filter(event=event_id)
         .annotate(digit=digit)
         .aggregate(
             # An event without tickets has a time too.
             now=Coalesce(Max(Now()), Now()),
             digits=StringAgg("digit", "", order_by="position", default=Value("")),
-            **{f"tier_{tier_id}": Count("pk", filter=Q(price_tier=tier_id) & is_free) for tier_id in tiers},
+            last_position=Max("position"),
+            **free_in_tier,
+            **further,
         )
     )
-    return Snapshot(
-        event_id=event_id,
-        as_of=found["now"],
-        digits=found["digits"],
-        available_in_tier={tier_id: found[f"tier_{tier_id}"] for tier_id in tiers},
-    )
+
+
+def _place(digits: str, positions: list[int]) -> str:
+    """Each digit at its position, of which the last is the largest; the gaps are blocked."""
+    placed = bytearray(DIGITS[Ticket.Status.BLOCKED].encode() * (positions[-1] + 1))
+    for position, digit in zip(positions, digits.encode(), strict=True):
+        placed[position] = digit
+    return placed.decode()
 
 
 def with_live_status(tickets: TicketQuerySet, event_id: int) -> TicketQuerySet:

@@ -14,6 +14,7 @@ from bookings.services import Buyer, HeldBooking, hold_tickets
 from events import availability, locks
 from events.availability import changes_since, pack, remember, take_snapshot, unpack
 from events.models import Event, Ticket
+from events.services import drop_tickets
 from tests.factories import make_event, make_general_admission, make_seated, ticket_ids
 from tests.utils import let_hold_lapse
 
@@ -90,6 +91,44 @@ def test_snapshot_without_the_lock_cache_shows_the_rows(event: Event):
     locks.breaker.record_failure()
 
     assert take_snapshot(event.pk).digits == "01000000"
+
+
+def test_snapshot_behind_a_gap_agrees_with_the_list_of_tickets(event: Event, client):
+    drop_tickets(event.tickets.filter(position__in=[0, 3]))
+    before = take_snapshot(event.pk)
+    remember(before)
+    wanted = event.tickets.filter(position__in=[4, 6])
+    hold_tickets(event=event, ticket_ids=[ticket.pk for ticket in wanted], buyer=Buyer())
+
+    url = f"/api/v1/events/{event.slug}/"
+    listed = client.get(f"{url}tickets/").json()["results"]
+    answer = client.get(f"{url}availability/").json()
+
+    states = unpack(base64.b64decode(answer["statuses"]))[:8]
+    names = ["available", "reserved", "booked", "blocked"]
+    assert {ticket["position"]: ticket["status"] for ticket in listed} == {
+        1: "available",
+        2: "available",
+        4: "reserved",
+        5: "available",
+        6: "reserved",
+        7: "available",
+    }
+    assert [names[states[ticket["position"]]] for ticket in listed] == [ticket["status"] for ticket in listed]
+    assert (states[0], states[3]) == (3, 3)
+    assert client.get(f"{url}availability/?since={before.version}").json()["changes"] == [[4, 1], [6, 1]]
+
+
+def test_snapshot_counts_no_gap(event: Event, django_assert_num_queries):
+    drop_tickets(event.tickets.filter(position=3))
+    Ticket.objects.filter(event=event, position=4).update(status="blocked")
+
+    with django_assert_num_queries(3):
+        snapshot = take_snapshot(event.pk)
+
+    assert snapshot.digits == "00033000"
+    assert (snapshot.total, snapshot.available, snapshot.reserved, snapshot.booked) == (6, 6, 0, 0)
+    assert list(snapshot.available_in_tier.values()) == [3, 3]
 
 
 def test_snapshot_of_an_event_without_tickets_is_empty():
