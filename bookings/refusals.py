@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from bookings.exceptions import (
+    AlreadyBooked,
+    BookingClosed,
     BoxOfficeError,
     ExtensionLimit,
     GatewayUnavailable,
     HoldExpired,
+    InvalidTickets,
     LimitExceeded,
     NotOnSale,
     TicketsUnavailable,
 )
+from bookings.models import Booking
+
+FIXED_WORDS = {
+    GatewayUnavailable: _lazy(
+        "The payment provider does not answer. You have not been charged; please try again."
+    ),
+    ExtensionLimit: _lazy("This hold cannot be extended again."),
+    HoldExpired: _lazy("The time to pay is over, and these tickets are no longer held."),
+    AlreadyBooked: _lazy("This booking is complete already: its tickets are booked."),
+    InvalidTickets: _lazy(
+        "What was asked for does not fit this event. Nothing was changed; please choose again."
+    ),
+}
 
 
 def explain(refusal: BoxOfficeError) -> str:
@@ -21,6 +38,8 @@ def explain(refusal: BoxOfficeError) -> str:
     match refusal:
         case TicketsUnavailable():
             return _explain_unavailable(refusal)
+        case BookingClosed():
+            return _explain_closed(refusal)
         case LimitExceeded():
             return ngettext(
                 "One buyer can have at most %(limit)d ticket for this event, all bookings together.",
@@ -31,15 +50,19 @@ def explain(refusal: BoxOfficeError) -> str:
             return _("This event is not on sale.")
         case NotOnSale():
             return _("This event is not on sale yet.")
-        case GatewayUnavailable():
-            return _("The payment provider does not answer. You have not been charged; please try again.")
-        case ExtensionLimit():
-            return _("This hold cannot be extended again.")
-        case HoldExpired():
-            return _(
-                "The ten minutes are over, and the tickets went to someone else. You have not been charged."
-            )
-    return _("That did not work: these tickets cannot be held any more.")
+    fallback = _lazy("The box office could not do that. Please look at your booking before you try again.")
+    return str(FIXED_WORDS.get(type(refusal), fallback))
+
+
+def _explain_closed(refusal: BookingClosed) -> str:
+    match refusal.status:
+        case Booking.Status.CANCELLED:
+            return _("This booking was cancelled.")
+        case Booking.Status.REFUNDED:
+            return _("This booking was refunded.")
+        case Booking.Status.RELEASED:
+            return _("These tickets were given back, and are no longer held.")
+    return _("This booking is over, and nothing can be changed in it.")
 
 
 def _explain_unavailable(refusal: TicketsUnavailable) -> str:
