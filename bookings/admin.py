@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from bookings import audit, payments, services
 from bookings.exceptions import BoxOfficeError
 from bookings.models import ApiKey, Booking, BookingItem, Payment, PaymentNotice, User
+from bookings.refusals import explain
 
 VIOLATIONS_SHOWN = 200
 STATUS_COLOURS = {
@@ -55,19 +56,15 @@ class LookOnly:
 
 
 def do_each(
-    model_admin: ModelAdmin,
-    request: HttpRequest,
-    ids: list[UUID],
-    service: Callable[[UUID], object],
-    verb: str,
+    request: HttpRequest, rows: Iterable[tuple[UUID, str]], service: Callable[[UUID], object], verb: str
 ) -> None:
-    """Call the service for each row, and say what was done and what was refused."""
+    """Call the service for each row (its id, its booking's reference); say what was done and what refused."""
     done = 0
-    for row_id in ids:
+    for row_id, reference in rows:
         try:
             service(row_id)
         except BoxOfficeError as refusal:
-            messages.error(request, f"{row_id}: {refusal}")
+            messages.error(request, f"{reference}: {explain(refusal)}")
         else:
             done += 1
     if done:
@@ -131,8 +128,8 @@ class BookingAdmin(LookOnly, ModelAdmin):
 
     @admin.action(description=_("Release the hold"), permissions=["act"])
     def release(self, request: HttpRequest, queryset: QuerySet[Booking]) -> None:
-        ids = list(queryset.values_list("pk", flat=True))
-        do_each(self, request, ids, lambda pk: services.release_hold(booking_id=pk), _t("Released"))
+        rows = list(queryset.values_list("pk", "reference"))
+        do_each(request, rows, lambda pk: services.release_hold(booking_id=pk), _t("Released"))
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.audit_view)
@@ -169,8 +166,8 @@ class PaymentAdmin(LookOnly, ModelAdmin):
 
     @admin.action(description=_("Settle now: ask the gateway and act on it"), permissions=["act"])
     def settle(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
-        ids = list(queryset.values_list("pk", flat=True))
-        do_each(self, request, ids, payments.settle_payment, _t("Settled"))
+        rows = list(queryset.values_list("pk", "booking__reference"))
+        do_each(request, rows, payments.settle_payment, _t("Settled"))
 
 
 @admin.register(PaymentNotice)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from bookings.models import Booking, User
 from bookings.services import Buyer, hold_tickets
@@ -52,6 +53,21 @@ def test_hold_is_released_through_the_service(staff: Client) -> None:
     booking.refresh_from_db()
     assert booking.status == "released"
     assert Ticket.objects.filter(status="available").count() == 10
+
+
+def test_refused_release_names_the_booking_and_says_why(staff: Client) -> None:
+    booking = hold_one()
+    Booking.objects.update(status="booked", booked_at=timezone.now())
+
+    page = staff.post(
+        reverse("admin:bookings_booking_changelist"),
+        {"action": "release", "_selected_action": [booking.pk]},
+        follow=True,
+    )
+
+    assert [str(message) for message in page.context["messages"]] == [
+        f"{booking.reference}: This booking is complete already: its tickets are booked."
+    ]
 
 
 def test_booking_cannot_be_changed_or_deleted(staff: Client) -> None:
