@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from bookings import access, services
+from bookings import access, emails, services
 from bookings.models import ApiKey, Booking, Payment, hash_secret
 from bookings.services import Buyer, hold_tickets
 from events import locks
@@ -173,7 +173,7 @@ def test_expired_hold_offers_the_same_seats(client: Client, event):
     booking = held_booking(client, event)
     let_hold_lapse(booking)
     page = client.get(f"/bookings/{booking.pk}/")
-    assert "The ten minutes are over" in page.content.decode()
+    assert "The time to pay is over" in page.content.decode()
     assert page.context["is_same"] is True
     # Their locks live by the cache's own clock, which the test has not moved.
     locks.release(event.pk, ticket_ids(event)[:2], booking.pk)
@@ -200,7 +200,51 @@ def test_free_tickets_need_no_card(client: Client, event):
     tier = make_general_admission(event, 2, price="0.00", name="Free entry")
     location = client.post(f"/events/{event.slug}/hold/", {"price_tier": tier.pk, "quantity": 1})["Location"]
     page = client.post(f"{location}pay/", DETAILS, follow=True).content.decode()
-    assert "Booked and paid" in page
+    assert re.search(r"</svg>\s*Booked</p>", page)
+    assert '<dt>Price</dt><dd class="price">Free</dd>' in page
+    assert "paid" not in page.lower()
+
+
+def test_booked_page_says_whether_the_mail_is_still_on_its_way(client: Client, event):
+    booking = held_booking(client, event)
+    page = pay(client, booking).content.decode()
+    assert "A mail with a link to this page is on its way to ada@example.org." in page
+    emails.send_confirmations()
+    page = client.get(f"/bookings/{booking.pk}/").content.decode()
+    assert "We sent a link to this page to ada@example.org." in page
+    assert "on its way" not in page
+
+
+MONEY_SENTENCES = {
+    ("captured", "void"): "You were charged €20.00, and we are giving all of it back.",
+    ("refunded", "void"): "You had been charged €20.00, and we have given all of it back.",
+    ("authorised", "void"): "We are letting go of the €20.00 that your bank has set aside",
+    ("voided", "void"): "We have let go of the €20.00 that your bank had set aside",
+    ("voided", ""): "These tickets are no longer held, and you have not been charged.",
+    ("declined", ""): "Your payment was declined, so you have not been charged.",
+    ("pending", ""): "Did you pay just now?",
+}
+
+
+@pytest.mark.parametrize("state", MONEY_SENTENCES, ids="-".join)
+def test_closed_page_tells_what_became_of_the_money(client: Client, event, state):
+    booking = held_booking(client, event)
+    status, decision = state
+    Payment.objects.create(
+        booking=booking, gateway="sandbox", status=status, decision=decision, amount=20, currency="EUR"
+    )
+    let_hold_lapse(booking)
+    page = client.get(f"/bookings/{booking.pk}/").content.decode()
+    assert [words for words in MONEY_SENTENCES.values() if words in page] == [MONEY_SENTENCES[state]]
+    was_charged = status in {"captured", "refunded"}
+    assert ("ot been charged" in page) is not (was_charged or status == "pending")
+
+
+def test_closed_page_without_a_payment_says_that_nothing_was_charged(client: Client, event):
+    booking = held_booking(client, event)
+    let_hold_lapse(booking)
+    page = client.get(f"/bookings/{booking.pk}/").content.decode()
+    assert "These tickets are no longer held, and you have not been charged." in page
 
 
 # --- Finding again ----------------------------------------------------------------------
