@@ -27,6 +27,7 @@ PUBLIC = [
     "/accounts/password/reset/done/",
     "/accounts/confirm-email/",
     "/problems/hold_expired/",
+    "/api/docs/",
 ]
 SIGNED_IN = [
     "/bookings/",
@@ -110,6 +111,21 @@ def test_error_page_stands_alone(name, django_assert_num_queries):
     with django_assert_num_queries(0):
         text = render_to_string(name)
     assert_page_is_sound(text)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_missing_booking_says_how_to_find_it_in_whole_sentences(client: Client):
+    page = client.get("/bookings/00000000-0000-4000-8000-000000000000/").content.decode()
+    assert (
+        "If you are looking for your booking: it is only shown to whoever made it. "
+        '<a href="/accounts/login/?next=/bookings/00000000-0000-4000-8000-000000000000/">Sign in</a> '
+        'or <a href="/bookings/find/">find it by its reference</a>.'
+    ) in page
+
+
+def test_sign_in_page_leads_to_a_new_account(client: Client):
+    page = client.get("/accounts/login/").content.decode()
+    assert 'New here? <a href="/accounts/signup/">Create an account</a>.' in page
 
 
 @pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html"])
