@@ -264,7 +264,12 @@ def listing(request: HttpRequest) -> HttpResponse:
     account: User = request.user  # type: ignore[assignment]
     bookings = Booking.objects.of_account(account).for_listing()
     page = Paginator(bookings, BOOKINGS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "bookings/list.html", {"page": page})
+    context = {
+        "page": page,
+        "previous_url": f"?page={page.previous_page_number()}" if page.has_previous() else "",
+        "next_url": f"?page={page.next_page_number()}" if page.has_next() else "",
+    }
+    return render(request, "bookings/list.html", context)
 
 
 @never_cache

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from bookings import access, emails, services
+from bookings import access, emails, services, views
 from bookings.models import ApiKey, Booking, Payment, hash_secret
 from bookings.services import Buyer, hold_tickets
 from events import locks
@@ -318,6 +318,20 @@ def test_list_takes_four_queries(client: Client, event, rows, django_assert_num_
     with django_assert_num_queries(4):
         response = client.get("/bookings/")
     assert [booking.pk for booking in response.context["page"]] == made[::-1]
+
+
+def test_list_leads_to_the_next_page_and_back(client: Client, event, monkeypatch):
+    monkeypatch.setattr(views, "BOOKINGS_PER_PAGE", 1)
+    user = make_user()
+    for ticket_id in ticket_ids(event)[:2]:
+        hold_tickets(event=event, ticket_ids=[ticket_id], buyer=Buyer(account=user))
+    client.force_login(user)
+    newest, oldest = (
+        client.get("/bookings/").content.decode(),
+        client.get("/bookings/?page=2").content.decode(),
+    )
+    assert ('rel="next" href="?page=2"' in newest, 'rel="prev"' in newest) == (True, False)
+    assert ('rel="next"' in oldest, 'rel="prev" href="?page=1"' in oldest) == (False, True)
 
 
 def test_list_leaves_out_others_and_holds_that_came_to_nothing(client: Client, event):
