@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
-from celery import Task, shared_task
-from kombu.exceptions import OperationalError
+from celery import shared_task
 
 from bookings import emails, payments, services
-from events.locks import CircuitBreaker
-
-logger = logging.getLogger(__name__)
-
-broker_breaker = CircuitBreaker(open_seconds=10)
-
-
-def wake_up(task: Task[Any, Any]) -> None:
-    """Ask a worker to run a task now instead of at its next turn: haste, and nothing depends on it.
-
-    A broker that does not answer is left alone for a while, so that requests do not wait for it.
-    """
-    if not broker_breaker.allows_call():
-        return
-    try:
-        task.apply_async(expires=30)
-    except (OperationalError, OSError) as error:
-        broker_breaker.record_failure()
-        logger.warning("The broker does not answer (%s); the timetable will do it.", error)
-    else:
-        broker_breaker.record_success()
 
 
 @shared_task(name="bookings.sweep_expired_holds")

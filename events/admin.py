@@ -32,6 +32,7 @@ from events.forms import PlanForm, SeatBlockForm
 from events.models import Category, Event, Performer, PriceTier, PublishJob, Seat, Ticket, Venue
 from events.querysets import is_available
 from events.sale_plan import plan_sale
+from events.wake_up import wake_up
 
 # After this long it is likely that no worker runs at all.
 WORKER_IS_LATE = timedelta(seconds=20)
@@ -377,8 +378,8 @@ class EventAdmin(ModelAdmin):
         event = get_object_or_404(Event.objects.select_related("venue"), pk=object_id)
         if request.method == "POST":
             publish_jobs.request_publication(event)
-            # Haste only: the timetable finds the job too. An error here is logged, not shown.
-            transaction.on_commit(tasks.publish_waiting_events.delay, robust=True)
+            # Haste only: the timetable finds the job too.
+            transaction.on_commit(lambda: wake_up(tasks.publish_waiting_events), robust=True)
             self.log_change(request, event, "Asked for publication.")
             return HttpResponseRedirect(reverse("admin:events_event_show_publication", args=[event.pk]))
         plan, refusal = None, ""

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -22,6 +20,8 @@ from uuid import UUID
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.exceptions import RedisError
+
+from events.breaker import CircuitBreaker
 
 logger = logging.getLogger(__name__)
 
@@ -47,35 +47,6 @@ class LockResult(enum.Enum):
     GOT = "got"
     TAKEN = "taken"
     UNKNOWN = "unknown"
-
-
-class CircuitBreaker:
-    """Stops calling a cache that does not answer, so that it costs milliseconds once.
-
-    Opens at the first failure for `open_seconds`; after that one thread at a time probes.
-    """
-
-    def __init__(self, open_seconds: float = 2.0) -> None:
-        self.open_seconds = open_seconds
-        self._lock = threading.Lock()
-        self._retry_at = 0.0
-
-    def allows_call(self) -> bool:
-        """Whether to try now. While open, the one call per period that is let through is the probe."""
-        if self._retry_at == 0.0:
-            return True
-        with self._lock:
-            now = time.monotonic()
-            if now < self._retry_at:
-                return False
-            self._retry_at = now + self.open_seconds
-            return True
-
-    def record_success(self) -> None:
-        self._retry_at = 0.0
-
-    def record_failure(self) -> None:
-        self._retry_at = time.monotonic() + self.open_seconds
 
 
 breaker = CircuitBreaker()

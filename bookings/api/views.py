@@ -42,9 +42,10 @@ from bookings.services import (
     hold_tickets,
     release_hold,
 )
-from bookings.tasks import apply_notices, wake_up
+from bookings.tasks import apply_notices
 from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
+from events.wake_up import wake_up
 
 TOKEN = OpenApiParameter(
     TOKEN_HEADER,

@@ -13,7 +13,7 @@ from bookings.sandbox.forms import CARDS, CardForm, ConfirmationForm
 from bookings.sandbox.models import SandboxIntent
 from bookings.sandbox.notices import queue_notice
 from bookings.sandbox.tasks import deliver_notices
-from bookings.tasks import wake_up
+from events.wake_up import wake_up
 
 Status = SandboxIntent.Status
 

@@ -10,12 +10,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from events import services
+from events import services, wake_up
 from events.models import Event, PublishJob, Venue
 from events.tasks import publish_waiting_events
 from tests.events.test_seating_plan import encode, make_plan
 from tests.events.test_services import make_hall, take
 from tests.factories import make_event, make_staff, make_user, make_venue
+from ticketing.celery import app
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,24 @@ def test_publish_button_makes_a_job_and_shows_what_becomes_of_it(staff: Client) 
     assert 'http-equiv="refresh"' in waiting
     assert "It has 22 tickets." in done
     assert 'http-equiv="refresh"' not in done
+
+
+@pytest.mark.parametrize(("is_away", "queued"), [(False, 1), (True, 0)])
+def test_publish_button_asks_a_worker_unless_the_broker_is_away(
+    staff: Client, django_capture_on_commit_callbacks, is_away: bool, queued: int
+) -> None:
+    if is_away:
+        wake_up.breaker.record_failure()
+    with app.connection_for_write() as connection:
+        queue = connection.default_channel.client
+        queue.delete("holdfast")
+
+        with django_capture_on_commit_callbacks(execute=True):
+            staff.post(tool(make_hall(), "publish"))
+
+        assert queue.llen("holdfast") == queued
+        queue.delete("holdfast")
+    assert PublishJob.objects.get().status == "queued"
 
 
 def test_publication_says_when_no_worker_runs(staff: Client) -> None:

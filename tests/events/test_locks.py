@@ -117,15 +117,3 @@ def test_cache_that_is_away_is_unknown_and_asked_only_once(request, fault):
     assert locks.owners(EVENT) == {}
     # A hundred calls at 50 ms each would take five seconds; the breaker lets one of them wait.
     assert time.monotonic() - began < 2
-
-
-def test_breaker_lets_one_probe_through_and_closes_again():
-    breaker = locks.CircuitBreaker(open_seconds=0.05)
-    breaker.record_failure()
-    assert not breaker.allows_call()
-
-    time.sleep(0.06)
-    assert [breaker.allows_call(), breaker.allows_call()] == [True, False]
-
-    breaker.record_success()
-    assert breaker.allows_call()

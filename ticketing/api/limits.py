@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from events.locks import CircuitBreaker
+from events.breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -39,7 +39,7 @@ class CallerThrottle(BaseThrottle):
         key = f"limit:1:{kind}:{caller_of(request)}:{window}"
         count = count_request(key)
         self.seconds_left = max(1, int((window + 1) * WINDOW_SECONDS - now))
-        # Read by RateLimitHeaders, which sees the response that a throttle never does.
+        # Read by ApiHeadersMiddleware, which sees the response that a throttle never does.
         request._request.rate_limit = (  # type: ignore[attr-defined]
             kind,
             limit,

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from celery import Celery
+
+from events import wake_up
+from events.tasks import publish_waiting_events
+from ticketing.celery import app
+
+
+@pytest.fixture
+def dead_broker(monkeypatch) -> Celery:
+    """A worker's application whose broker refuses every connection."""
+    # Celery asks the environment first.
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    away = Celery("away", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    away.conf.update(
+        task_publish_retry_policy=app.conf.task_publish_retry_policy,
+        broker_transport_options=app.conf.broker_transport_options,
+    )
+    return away
+
+
+def test_waking_up_queues_the_task_for_the_workers():
+    with app.connection_for_write() as connection:
+        queue = connection.default_channel.client
+        queue.delete("holdfast")
+
+        wake_up.wake_up(publish_waiting_events)
+
+        assert queue.llen("holdfast") == 1
+        queue.delete("holdfast")
+
+
+def nobody_home() -> None:
+    raise AssertionError
+
+
+def test_dead_broker_costs_little_and_only_once(dead_broker: Celery, caplog):
+    task = dead_broker.task(nobody_home)
+    start = time.monotonic()
+
+    for _ in range(100):
+        wake_up.wake_up(task)
+
+    assert time.monotonic() - start < 3
+    assert [record.name for record in caplog.records] == ["events.wake_up"]
+    assert not wake_up.breaker.allows_call()
