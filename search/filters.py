@@ -87,9 +87,9 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         # Not the library's own loop, which expects a filter for every field of the form.
         for name, narrow in self.filters.items():
             queryset = narrow.filter(queryset, self.form.cleaned_data[name])
-        return queryset if self._asks_for_the_past() else queryset.upcoming()
+        return queryset if self.asks_for_the_past() else queryset.upcoming()
 
-    def _asks_for_the_past(self) -> bool:
+    def asks_for_the_past(self) -> bool:
         bounds = self.form.cleaned_data
         bound = bounds.get("starts_after") or bounds.get("starts_before")
         return bound is not None and bound < timezone.now()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
@@ -10,7 +13,7 @@ from django_htmx.middleware import HtmxDetails
 
 from events.models import Event
 from search.filters import EventFilter
-from search.queries import search_events
+from search.queries import SearchResult, search_events
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -31,6 +34,7 @@ def search_page(request: HtmxHttpRequest) -> HttpResponse:
         "result": result,
         "next_url": _address(request, result.next if result else None),
         "previous_url": _address(request, result.previous if result else None),
+        "months": _month_links(asked, result) if result else [],
         "is_narrowed": any(request.GET.get(name) for name in asked.form.fields),
     }
     template = "search/_results.html" if request.htmx else "search/results.html"
@@ -38,6 +42,38 @@ def search_page(request: HtmxHttpRequest) -> HttpResponse:
     # The same address answers with a page or with a part of one.
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+class MonthLink(NamedTuple):
+    """A month (`2026-12`), the time to ask for to see its events, and how many those are."""
+
+    month: str
+    starts_after: str | None
+    starts_before: str
+    number: int
+
+
+def _month_links(asked: EventFilter, result: SearchResult) -> list[MonthLink]:
+    """The months of what was found, each counting just what its link leads to.
+
+    A search for a time that is past shows ended events too. So the running month asks for no
+    beginning, and counts what began in an earlier month and still goes on.
+    """
+    facets = result.facets["month"]
+    if asked.asks_for_the_past():
+        return [_month_link(facet["month"], facet["count"]) for facet in facets]
+    running = f"{datetime.now(UTC):%Y-%m}"
+    begun = sum(facet["count"] for facet in facets if facet["month"] <= running)
+    links = [_month_link(running, begun)._replace(starts_after=None)] if begun else []
+    return links + [
+        _month_link(facet["month"], facet["count"]) for facet in facets if facet["month"] > running
+    ]
+
+
+def _month_link(month: str, count: int) -> MonthLink:
+    first = date.fromisoformat(f"{month}-01")
+    after_last = (first + timedelta(days=31)).replace(day=1)
+    return MonthLink(month, first.isoformat(), after_last.isoformat(), count)
 
 
 def _address(request: HttpRequest, cursor: str | None) -> str:

@@ -101,22 +101,7 @@ def day_range(event: Event) -> str:
 @register.filter
 def month_name(month: str) -> str:
     """“Jan 2027” for “2027-01”."""
-    return str(format_skeleton("yMMM", _first_day(month), locale=current_locale()))
-
-
-@register.filter
-def month_start(month: str) -> str:
-    return _first_day(month).isoformat()
-
-
-@register.filter
-def month_end(month: str) -> str:
-    """The first day that is no longer in the month."""
-    return (_first_day(month) + timedelta(days=31)).replace(day=1).isoformat()
-
-
-def _first_day(month: str) -> date:
-    return date.fromisoformat(f"{month}-01")
+    return str(format_skeleton("yMMM", date.fromisoformat(f"{month}-01"), locale=current_locale()))
 
 
 @register.filter

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from tests.factories import make_event
+from events.models import Performer
+from tests.factories import make_event, make_general_admission, make_venue
 from tests.search.helpers import make_category
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +63,38 @@ def test_page_leads_to_the_next_and_back(client: Client) -> None:
     assert second.context["next_url"] == ""
     back = client.get("/search/" + second.context["previous_url"])
     assert [event.title for event in back.context["result"].events] == ["Jazz 0", "Jazz 1"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"starts_after": "2020-01-01"}])
+def test_page_month_links_lead_to_as_many_as_they_say(client: Client, asked: dict[str, str]) -> None:
+    now = timezone.now()
+    month_ago, year_ago = now - timedelta(days=31), now - timedelta(days=365)
+    for number in range(3):
+        make_event(
+            title=f"Ended {number}", starts_at=now - timedelta(hours=5), ends_at=now - timedelta(hours=3)
+        )
+    make_event(title="Ended long ago", starts_at=year_ago, ends_at=year_ago + timedelta(hours=2))
+    make_event(title="Begun", starts_at=now - timedelta(hours=1), ends_at=now + timedelta(hours=1))
+    make_event(title="Running exhibition", starts_at=month_ago, ends_at=now + timedelta(days=9))
+    make_event(title="Later", starts_at=now + timedelta(days=40))
+
+    page = client.get("/search/", asked)
+
+    links = re.findall(r'<a class="facet" href="([^"]*starts_before[^"]*)">[^<]*<span[^>]*>(\d+)<', page.text)
+    led_to = [client.get(html.unescape(address)).context["result"].count for address, _said in links]
+    assert led_to == [int(said) for _address, said in links]
+    assert sum(led_to) == (7 if asked else 3)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_page_takes_three_queries(client: Client, rows: int, django_assert_num_queries) -> None:
+    for number in range(rows):
+        event = make_event(category=make_category(f"kind-{number}"), venue=make_venue(city=f"City {number}"))
+        event.performers.add(Performer.objects.create(slug=f"band-{number}", name=f"Band {number}"))
+        make_general_admission(event, 2)
+    with django_assert_num_queries(3):
+        page = client.get("/search/")
+    assert len(page.context["result"].events) == rows
 
 
 def test_page_with_a_cursor_nobody_made_is_an_error_and_not_a_crash(client: Client) -> None:
