@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from bookings import access, emails, services, views
+from bookings.keys import make_key
 from bookings.models import ApiKey, Booking, Payment, hash_secret
 from bookings.services import Buyer, hold_tickets
 from events import locks
@@ -87,6 +88,7 @@ def test_hold_of_nothing_says_so(client: Client, event):
 def test_hold_of_nonsense_is_refused(client: Client, event, ids):
     response = client.post(f"/events/{event.slug}/hold/", {"tickets": ids})
     assert response.status_code == 400
+    assert "That is not a ticket." in response.content.decode()
     assert Booking.objects.count() == 0
 
 
@@ -95,16 +97,23 @@ def test_hold_beyond_the_limit_keeps_the_ticks(client: Client, event):
     event.save(update_fields=["max_tickets_per_booking"])
     response = hold(client, event, *ticket_ids(event)[:3])
     assert response.status_code == 409
-    assert response.content.decode().count('data-price="1000" checked>') == 3
+    page = response.content.decode()
+    assert "One buyer can have at most 2 tickets for this event" in page
+    assert page.count('data-price="1000" checked>') == 3
+    assert Booking.objects.count() == 0
 
 
 def test_booking_of_another_is_not_found(client: Client, event):
     booking = held_booking(client, event)
     for path in ("", "returned/", "tickets.pdf", "tickets.ics"):
-        assert Client().get(f"/bookings/{booking.pk}/{path}").status_code == 404
+        missing = Client().get(f"/bookings/{booking.pk}/{path}")
+        assert (missing.status_code, booking.reference in missing.content.decode()) == (404, False)
     for path in ("pay/", "extend/", "release/"):
         assert Client().post(f"/bookings/{booking.pk}/{path}", DETAILS).status_code == 404
-    assert client.get(f"/bookings/{booking.pk}/").status_code == 200
+    untouched = Booking.objects.get()
+    assert (untouched.status, untouched.expires_at, untouched.email) == ("reserved", booking.expires_at, "")
+    assert Payment.objects.count() == 0
+    assert "Your tickets are held" in client.get(f"/bookings/{booking.pk}/").content.decode()
 
 
 def test_details_are_kept_when_one_is_wrong(client: Client, event):
@@ -257,7 +266,7 @@ def test_find_opens_the_booking_in_another_browser(client: Client, event):
     other = Client()
     response = other.post("/bookings/find/", {"reference": reference, "email": "ADA@example.org"})
     assert response["Location"] == f"/bookings/{booking.pk}/"
-    assert other.get(response["Location"]).status_code == 200
+    assert booking.reference in other.get(response["Location"]).content.decode()
 
 
 def test_find_answers_alike_for_a_wrong_address_and_a_wrong_reference(client: Client, event):
@@ -280,9 +289,13 @@ def test_find_is_slow_for_who_guesses(client: Client, event):
         data = {"reference": f"0000000{number}", "email": f"{number}@example.org"}
         assert client.post("/bookings/find/", data).status_code == 404
     right = {"reference": booking.reference, "email": "ada@example.org"}
-    assert Client().post("/bookings/find/", right).status_code == 429
+    guesser = Client()
+    refused = guesser.post("/bookings/find/", right)
+    assert refused.status_code == 429
+    assert "That was a few tries too many. Please wait a minute." in refused.content.decode()
+    assert guesser.get(f"/bookings/{booking.pk}/").status_code == 404
     elsewhere = Client(REMOTE_ADDR="192.0.2.7")
-    assert elsewhere.post("/bookings/find/", right).status_code == 302
+    assert elsewhere.post("/bookings/find/", right)["Location"] == f"/bookings/{booking.pk}/"
 
 
 def test_mail_link_opens_the_booking_and_leaves_the_address_bar(client: Client, event):
@@ -290,7 +303,7 @@ def test_mail_link_opens_the_booking_and_leaves_the_address_bar(client: Client, 
     other = Client()
     response = other.get(access.access_link(booking))
     assert response["Location"] == f"/bookings/{booking.pk}/"
-    assert other.get(response["Location"]).status_code == 200
+    assert "Your tickets are held" in other.get(response["Location"]).content.decode()
 
 
 def test_mail_link_of_another_booking_opens_nothing(client: Client, event):
@@ -299,7 +312,8 @@ def test_mail_link_of_another_booking_opens_nothing(client: Client, event):
     token = access.access_link(booking).partition("?token=")[2]
     other = Client()
     other.get(f"/bookings/{theirs.pk}/", {"token": token})
-    assert other.get(f"/bookings/{theirs.pk}/").status_code == 404
+    missing = other.get(f"/bookings/{theirs.pk}/")
+    assert (missing.status_code, theirs.reference in missing.content.decode()) == (404, False)
 
 
 # --- Accounts ---------------------------------------------------------------------------
@@ -343,6 +357,18 @@ def test_list_leaves_out_others_and_holds_that_came_to_nothing(client: Client, e
     hold_tickets(event=event, ticket_ids=ids[2:3], buyer=Buyer(account=make_user()))
     client.force_login(user)
     assert [booking.pk for booking in client.get("/bookings/").context["page"]] == [kept.pk]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_keys_take_three_queries(client: Client, rows, django_assert_num_queries):
+    user = make_user()
+    made = [make_key(account=user, name=f"Till {number}")[0].pk for number in range(rows)]
+    make_key(account=make_user(), name="Another's")
+    client.force_login(user)
+    # The session, the account, and its keys.
+    with django_assert_num_queries(3):
+        response = client.get("/accounts/keys/")
+    assert [key.pk for key in response.context["keys"]] == made[::-1]
 
 
 def test_key_is_shown_once_and_only_its_hash_is_kept(client: Client):

@@ -51,8 +51,9 @@ def test_home_leaves_out_drafts_and_what_is_over(client: Client):
 
 
 def test_event_draft_is_not_found(client: Client):
-    event = make_seated_event(status=Event.Status.DRAFT)
-    assert client.get(event.get_absolute_url()).status_code == 404
+    event = make_seated_event(status=Event.Status.DRAFT, title="Secret rehearsal")
+    response = client.get(event.get_absolute_url())
+    assert (response.status_code, b"Secret rehearsal" in response.content) == (404, False)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
