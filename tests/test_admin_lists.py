@@ -1,0 +1,74 @@
+"""Every list of the admin takes as many queries for three rows as for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from bookings.keys import make_key
+from bookings.models import ApiKey, Payment, PaymentNotice
+from bookings.services import Buyer, hold_tickets
+from events.models import PublishJob, Seat
+from tests.factories import make_event, make_seated_event, make_staff, make_user, make_venue, ticket_ids
+
+pytestmark = pytest.mark.django_db
+
+
+def make_payment() -> Payment:
+    event = make_seated_event()
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer(account=None)).booking
+    return Payment.objects.create(booking=booking, gateway="sandbox", amount=booking.total, currency="EUR")
+
+
+def make_notice() -> PaymentNotice:
+    number = PaymentNotice.objects.count()
+    return PaymentNotice.objects.create(gateway="sandbox", provider_id=f"notice-{number}", payload={})
+
+
+def make_api_key() -> ApiKey:
+    return make_key(account=make_user(), name="Till")[0]
+
+
+def make_seat() -> Seat:
+    return Seat.objects.create(
+        venue=make_venue(), guid="a-1", section="Stalls", row="A", number="1", row_index=0, place=0, x=0, y=0
+    )
+
+
+def make_publication() -> PublishJob:
+    return PublishJob.objects.create(event=make_event())
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    ("make", "queries"),
+    [
+        (make_payment, 5),
+        (make_notice, 5),
+        (make_api_key, 5),
+        (make_user, 5),
+        (make_seat, 4),
+        (make_venue, 6),
+        (make_publication, 5),
+    ],
+)
+def test_admin_list_has_a_fixed_number_of_queries(
+    client: Client,
+    make: Callable[[], Model],
+    queries: int,
+    rows: int,
+    django_assert_num_queries: Any,
+) -> None:
+    client.force_login(make_staff())
+    made = [make() for _number in range(rows)]
+    options = made[0]._meta
+
+    with django_assert_num_queries(queries):
+        page = client.get(reverse(f"admin:{options.app_label}_{options.model_name}_changelist"))
+
+    assert {row.pk for row in made} <= {row.pk for row in page.context["cl"].result_list}
