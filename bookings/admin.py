@@ -117,6 +117,9 @@ class BookingAdmin(LookOnly, ModelAdmin):
     def has_act_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("bookings.change_booking")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Booking]:
+        return Booking.objects.with_current_status()
+
     @display(description=_("buyer"))
     def buyer(self, booking: Booking) -> str:
         return booking.email or (booking.account.email if booking.account else _t("guest"))

@@ -126,6 +126,8 @@ class Booking(models.Model):
     objects = BookingQuerySet.as_manager()
 
     if TYPE_CHECKING:
+        # Annotated by BookingQuerySet.with_current_status().
+        current_status: str
         # Annotated by BookingQuerySet.with_details().
         database_now: datetime
 
@@ -182,13 +184,6 @@ class Booking(models.Model):
     @property
     def extensions_left(self) -> int:
         return max(0, self.event.max_extensions - self.extensions_used) if self.is_hold else 0
-
-    @property
-    def current_status(self) -> str:
-        """The status that buyers are told: a hold past its time is `expired`, swept or not."""
-        if self.is_hold and self.expires_at <= timezone.now():
-            return self.Status.EXPIRED
-        return self.status
 
     def has_access_token(self, token: str) -> bool:
         return constant_time_compare(self.access_token_hash, hash_secret(token))

@@ -6,7 +6,7 @@ import typing
 from datetime import timedelta
 from typing import Self
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Case, CharField, Count, F, Prefetch, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 if typing.TYPE_CHECKING:
@@ -36,6 +36,14 @@ class BookingQuerySet(QuerySet["Booking"]):
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)
 
+    def with_current_status(self) -> Self:
+        """Annotate `current_status`, which buyers are told: a hold past its time is `expired`, swept or not.
+
+        By the database's clock, as everything that decides over a hold.
+        """
+        lapsed = When(status="reserved", expires_at__lte=Now(), then=Value("expired"))
+        return self.annotate(current_status=Case(lapsed, default=F("status"), output_field=CharField()))
+
     def for_listing(self) -> Self:
         """What a buyer's list shows: no holds that ended without a purchase."""
         return (
@@ -47,12 +55,13 @@ class BookingQuerySet(QuerySet["Booking"]):
         )
 
     def with_details(self) -> Self:
-        """A booking with everything a page or the API shows of it, in four queries."""
+        """A booking with everything a page or the API shows of it, in three queries."""
         # Here and not above: models import this module.
         from bookings.models import BookingItem, Payment
 
         return (
             self.select_related("event__venue", "event__category")
+            .with_current_status()
             .annotate(database_now=Now())
             .prefetch_related(
                 Prefetch(

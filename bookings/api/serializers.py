@@ -182,7 +182,8 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
     """A booking from `BookingQuerySet.with_details()`; never queries."""
 
     event = serializers.CharField(source="event.slug")
-    status = serializers.SerializerMethodField()
+    # As of `server_time`, by the same clock.
+    status = serializers.ChoiceField(source="current_status", choices=Booking.Status.choices)
     server_time = serializers.DateTimeField(source="database_now")
     extensions_left = serializers.SerializerMethodField()
     tickets = serializers.SerializerMethodField()
@@ -204,15 +205,8 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
             "payment",
         ]
 
-    @extend_schema_field(serializers.ChoiceField(choices=Booking.Status.choices))
-    def get_status(self, booking: Booking) -> str:
-        """As of `server_time`: a hold past its time has expired, whether anything swept it or not."""
-        if booking.is_hold and booking.expires_at <= booking.database_now:
-            return Booking.Status.EXPIRED
-        return booking.status
-
     def get_extensions_left(self, booking: Booking) -> int:
-        return booking.extensions_left if self.get_status(booking) == Booking.Status.RESERVED else 0
+        return booking.extensions_left if booking.current_status == Booking.Status.RESERVED else 0
 
     @extend_schema_field(BookedTicketSerializer(many=True))
     def get_tickets(self, booking: Booking) -> Any:
