@@ -16,11 +16,24 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
-from bookings.models import Booking
+from bookings.models import Booking, User
 from bookings.permissions import SESSION_TOKENS, booking_tokens, bookings_visible_to
-from bookings.services import HeldBooking
+from bookings.services import Buyer, HeldBooking
 
 LINK_SALT = "bookings.access.link"
+
+
+class AccountRequest(HttpRequest):
+    """A request that `login_required` let through."""
+
+    user: User
+
+
+def buyer_of(request: HttpRequest) -> Buyer:
+    """Who is buying, and from which network address."""
+    account = request.user if isinstance(request.user, User) else None
+    email = account.email if account else ""
+    return Buyer(account=account, email=email, address=request.META.get("REMOTE_ADDR") or None)
 
 
 def remember_hold(request: HttpRequest, held: HeldBooking) -> None:

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from bookings import access
+from bookings.access import AccountRequest
 from bookings.exceptions import (
     AlreadyBooked,
     BookingClosed,
@@ -28,11 +29,10 @@ from bookings.exceptions import (
 from bookings.forms import ChoiceForm, DetailsForm, FindForm, KeyForm
 from bookings.keys import make_key, revoke_key
 from bookings.limits import is_too_often
-from bookings.models import ApiKey, Booking, Payment, User
+from bookings.models import ApiKey, Booking, Payment
 from bookings.payments import settle_payment, start_payment
 from bookings.refusals import explain
 from bookings.services import (
-    Buyer,
     change_details,
     extend_hold,
     hold_best_available,
@@ -43,6 +43,7 @@ from bookings.services import (
 from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
 from events.hall import Wish, name_tickets
 from events.models import Event
+from events.requests import HtmxHttpRequest
 from events.views import event_page
 
 BOOKINGS_PER_PAGE = 20
@@ -55,7 +56,7 @@ FINDS_PER_HOUR_AND_EMAIL = 20
 
 
 @require_POST
-def hold(request: HttpRequest, slug: str) -> HttpResponse:
+def hold(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """Hold the chosen tickets, or bring the event's page back with what was chosen."""
     event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
     form = ChoiceForm(_choice_data(request))
@@ -65,13 +66,13 @@ def hold(request: HttpRequest, slug: str) -> HttpResponse:
     choice = form.cleaned_data
     try:
         if choice["tickets"]:
-            held = hold_tickets(event=event, ticket_ids=choice["tickets"], buyer=_buyer(request))
+            held = hold_tickets(event=event, ticket_ids=choice["tickets"], buyer=access.buyer_of(request))
         else:
             held = hold_best_available(
                 event=event,
                 price_tier_id=choice["price_tier"],
                 quantity=choice["quantity"],
-                buyer=_buyer(request),
+                buyer=access.buyer_of(request),
             )
     except BoxOfficeError as refusal:
         return event_page(request, event, wish=_refused_wish(choice, refusal), status=409)
@@ -86,14 +87,6 @@ def _choice_data(request: HttpRequest) -> dict[str, Any]:
         "price_tier": post.get("price_tier"),
         "quantity": post.get("quantity"),
     }
-
-
-def _buyer(request: HttpRequest) -> Buyer:
-    if isinstance(request.user, User):
-        return Buyer(
-            account=request.user, email=request.user.email, address=request.META.get("REMOTE_ADDR") or None
-        )
-    return Buyer(account=None, address=request.META.get("REMOTE_ADDR") or None)
 
 
 def _refused_wish(choice: Mapping[str, Any], refusal: BoxOfficeError) -> Wish:
@@ -173,7 +166,7 @@ def _closed_page(request: HttpRequest, booking: Booking) -> HttpResponse:
 
 
 @require_POST
-def extend(request: HttpRequest, booking_id: UUID) -> HttpResponse:
+def extend(request: HtmxHttpRequest, booking_id: UUID) -> HttpResponse:
     """Ten more minutes. What was typed in the meantime is kept as far as it is valid."""
     booking = access.get_booking(request, booking_id, to_change=True)
     try:
@@ -183,7 +176,7 @@ def extend(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         messages.error(request, explain(refusal))
     else:
         messages.success(request, _("You have ten more minutes."))
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         booking = access.get_booking(request, booking_id)
         access.show_hold_everywhere(request.session, booking)
         return render(request, "bookings/_clock.html", _clock_context(booking))
@@ -259,9 +252,9 @@ def returned(request: HttpRequest, booking_id: UUID) -> HttpResponse:
 @login_required
 @never_cache
 @require_safe
-def listing(request: HttpRequest) -> HttpResponse:
+def listing(request: AccountRequest) -> HttpResponse:
     """The account's bookings, newest first."""
-    account: User = request.user  # type: ignore[assignment]
+    account = request.user
     bookings = Booking.objects.of_account(account).for_listing()
     page = Paginator(bookings, BOOKINGS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -345,9 +338,9 @@ def _download(content: bytes, content_type: str, name: str) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def keys(request: HttpRequest) -> HttpResponse:
+def keys(request: AccountRequest) -> HttpResponse:
     """The account's keys. A new one is shown in the answer that makes it, and never again."""
-    account: User = request.user  # type: ignore[assignment]
+    account = request.user
     form = KeyForm(request.POST or None)
     secret = ""
     if request.method == "POST" and form.is_valid():
@@ -359,8 +352,8 @@ def keys(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
-    account: User = request.user  # type: ignore[assignment]
+def revoke(request: AccountRequest, key_id: int) -> HttpResponse:
+    account = request.user
     revoke_key(account=account, key_id=key_id)
     messages.success(request, _("The key is revoked. Programs that use it are refused from now on."))
     return redirect("bookings:keys")

@@ -17,6 +17,7 @@ from events.hall import Wish, name_tickets, read_hall
 from events.models import Category, Event, Venue
 from events.posters import draw_poster
 from events.querysets import PUBLIC_STATUSES
+from events.requests import HtmxHttpRequest
 
 SOON = 12
 CITIES = 14
@@ -43,14 +44,19 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def detail(request: HttpRequest, slug: str) -> HttpResponse:
+def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """An event; `?section=` opens one section of a large hall."""
     event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
     return event_page(request, event, section=request.GET.get("section", ""))
 
 
 def event_page(
-    request: HttpRequest, event: Event, *, section: str = "", wish: Wish | None = None, status: int = 200
+    request: HtmxHttpRequest,
+    event: Event,
+    *,
+    section: str = "",
+    wish: Wish | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     """The page of an event from `for_listing()`, with the buyer's wish where it was refused."""
     wish = wish or Wish()
@@ -70,8 +76,8 @@ def event_page(
         "quantities": range(1, event.max_tickets_per_booking + 1),
         "description": render_description(event.description),
     }
-    htmx = request.htmx  # type: ignore[attr-defined]
-    template = "events/_seats.html" if htmx and not htmx.history_restore_request else "events/detail.html"
+    is_part = request.htmx and not request.htmx.history_restore_request
+    template = "events/_seats.html" if is_part else "events/detail.html"
     response = render(request, template, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
