@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db.models import F
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -24,7 +25,15 @@ CLAIM = timedelta(minutes=1)
 
 def send_confirmations() -> int:
     """Mail every booked booking that has not been mailed; returns how many went out."""
-    due = Booking.objects.confirmation_due().order_by("booked_at").values_list("pk", flat=True)
+    due = (
+        Booking.objects.confirmation_due()
+        .order_by(
+            # Those that failed before wait behind those that were never tried.
+            F("confirmation_claimed_until").asc(nulls_first=True),
+            "booked_at",
+        )
+        .values_list("pk", flat=True)
+    )
     return sum(_send_confirmation(booking_id) for booking_id in due[:BATCH])
 
 

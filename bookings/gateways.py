@@ -14,7 +14,6 @@ from functools import cache
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 
@@ -80,12 +79,13 @@ class PaymentGateway(Protocol):
 
 @cache
 def get_gateway(name: str) -> PaymentGateway:
-    """The gateway of that name. Raises `ImproperlyConfigured` if the settings know none."""
+    """The gateway of that name.
+
+    Raises `GatewayError` if the settings know none: what was begun with it waits until they do.
+    """
     try:
         path = settings.PAYMENT_GATEWAYS[name]
     except KeyError:
-        raise ImproperlyConfigured(
-            f"There is no payment gateway “{name}”. Known: {', '.join(settings.PAYMENT_GATEWAYS) or 'none'}."
-        ) from None
+        raise GatewayError(f"there is no payment gateway “{name}” in the settings") from None
     gateway: PaymentGateway = import_string(path)()
     return gateway

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from events.models import PriceTier
+from events.models import PriceTier, Seat
 from events.querysets import current_status
+
+# How many rows before and behind a lost seat still count as near it.
+ROWS_NEAR = 5
 
 
 class SeatState(NamedTuple):
@@ -34,18 +37,24 @@ class Choice(NamedTuple):
     ticket_ids: tuple[int, ...]
 
 
-def free_seats(tier: PriceTier, *, locked: frozenset[int], section: str | None = None) -> list[SeatState]:
-    """Every seat of the tier (or of one section of it) in the order of its rows, free or not."""
+def free_seats(tier: PriceTier, *, around: Seat | None = None) -> list[SeatState]:
+    """Every seat of the tier in the order of its rows, free or not; or those of the rows near a seat."""
     tickets = tier.tickets.filter(seat__isnull=False)
-    if section is not None:
-        tickets = tickets.filter(seat__section=section)
+    if around is not None:
+        rows_near = (around.row_index - ROWS_NEAR, around.row_index + ROWS_NEAR)
+        tickets = tickets.filter(seat__section=around.section, seat__row_index__range=rows_near)
     rows = tickets.order_by("seat__section", "seat__row_index", "seat__place").values_list(
         "id", "seat__section", "seat__row_index", "seat__place", current_status()
     )
     return [
-        SeatState(ticket_id, name, row_index, place, status == "available" and ticket_id not in locked)
-        for ticket_id, name, row_index, place, status in rows
+        SeatState(ticket_id, section, row_index, place, status == "available")
+        for ticket_id, section, row_index, place, status in rows
     ]
+
+
+def without_locked(seats: Sequence[SeatState], locked: Collection[int]) -> list[SeatState]:
+    """The same seats; those that the cache says are locked are not free."""
+    return [seat._replace(is_free=seat.is_free and seat.ticket_id not in locked) for seat in seats]
 
 
 def choose_neighbours(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -19,11 +20,19 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bookings.exceptions import GatewayUnavailable
-from bookings.gateways import GatewayError, GatewayPayment, GatewayState, get_gateway
+from bookings.exceptions import GatewayUnavailable, LimitExceeded, NotOnSale
+from bookings.gateways import GatewayError, GatewayPayment, GatewayState, PaymentGateway, get_gateway
 from bookings.models import Booking, BookingItem, Payment, PaymentNotice, make_code
 from bookings.querysets import PaymentQuerySet
-from bookings.services import close_hold, give_back_locks_after_commit, lock_booking, lock_live_hold
+from bookings.services import (
+    Buyer,
+    check_limit,
+    close_hold,
+    database_time,
+    give_back_locks_after_commit,
+    lock_booking,
+    lock_live_hold,
+)
 from events.models import Event, Ticket
 
 logger = logging.getLogger(__name__)
@@ -36,7 +45,16 @@ ABANDONED_AFTER = timedelta(hours=1)
 RECONCILE_AFTER = timedelta(minutes=2)
 # A notice can be quicker than the row of its payment; after this many tries there is no such row.
 UNKNOWN_PAYMENT_ATTEMPTS = 5
-BATCH = 50
+# What is decided about money and not done yet, and the states in which nothing is left to do or to wait for.
+UNFINISHED = {
+    (Payment.Status.AUTHORISED, Payment.Decision.CAPTURE),
+    (Payment.Status.AUTHORISED, Payment.Decision.VOID),
+    (Payment.Status.CAPTURED, Payment.Decision.VOID),
+}
+ENDED = {GatewayState.CAPTURED, GatewayState.VOIDED, GatewayState.REFUNDED}
+# A turn of the timetable takes up no more rows than this, and stops well before its time limit.
+BATCH = 1000
+TURN_SECONDS = 200
 
 
 # --- Beginning --------------------------------------------------------------------------
@@ -46,8 +64,9 @@ def start_payment(*, booking_id: UUID, return_url: str = "") -> Payment:
     """The payment to send the buyer to. While one is open it is returned again, so that a
     second click pays nothing twice.
 
-    Raises `AlreadyBooked`, `HoldExpired`, `BookingClosed`, or `GatewayUnavailable`; after the
-    last the payment is still open, and asking again goes on with it.
+    Raises `AlreadyBooked`, `HoldExpired`, `BookingClosed`, `NotOnSale` for an event that was
+    cancelled, or `GatewayUnavailable`; after the last the payment is still open, and asking again
+    goes on with it.
     """
     open_payment = Payment.objects.filter(booking=booking_id, status=Payment.Status.PENDING).first()
     if open_payment is not None and open_payment.gateway_reference:
@@ -56,7 +75,7 @@ def start_payment(*, booking_id: UUID, return_url: str = "") -> Payment:
     return_url = return_url or settings.SITE_URL + reverse("bookings:returned", args=[booking_id])
     payment = _open_payment(booking_id, return_url)
     if payment.gateway == FREE:
-        return _apply(payment.pk, _free_payment(payment))
+        return _settle(payment.pk)
     if not payment.redirect_url:
         try:
             _send_to_gateway(payment)
@@ -68,7 +87,9 @@ def start_payment(*, booking_id: UUID, return_url: str = "") -> Payment:
 def _open_payment(booking_id: UUID, return_url: str) -> Payment:
     """The booking's open payment, written before the gateway hears of it."""
     with transaction.atomic():
-        booking, _now = lock_live_hold(booking_id)
+        booking = lock_live_hold(booking_id)
+        if booking.event.status == Event.Status.CANCELLED:
+            raise NotOnSale
         payment = booking.payments.filter(status=Payment.Status.PENDING).first()
         if payment is None:
             payment = Payment.objects.create(
@@ -112,10 +133,7 @@ def settle_payment(payment_id: UUID) -> Payment:
         return _settle(payment_id)
     except GatewayError as error:
         logger.warning("Payment %s: the gateway does not answer (%s).", payment_id, error)
-        payment = Payment.objects.select_related("booking").get(pk=payment_id)
-        _back_off(payment)
-        payment.save(update_fields=["attempts", "next_attempt_at"])
-        return payment
+        return _put_off(payment_id)
 
 
 def _settle(payment_id: UUID) -> Payment:
@@ -129,11 +147,14 @@ def _ask_gateway(payment: Payment) -> GatewayPayment:
     """What the gateway says of the payment; one that nobody will make any more is closed first."""
     if payment.gateway == FREE:
         return _free_payment(payment)
+    is_abandoned = payment.booking.expires_at + ABANDONED_AFTER < database_time()
     if not payment.gateway_reference:
+        if is_abandoned:
+            # Nobody was ever sent to a page of the gateway's, so nobody can have paid there.
+            return GatewayPayment("", GatewayState.VOIDED, payment.amount, payment.currency)
         _send_to_gateway(payment)
     gateway = get_gateway(payment.gateway)
     found = gateway.retrieve(payment.gateway_reference)
-    is_abandoned = payment.booking.expires_at + ABANDONED_AFTER < timezone.now()
     if found.state is GatewayState.OPEN and is_abandoned:
         return gateway.void(payment.gateway_reference, key=f"close-{payment.pk}")
     return found
@@ -176,6 +197,9 @@ def _book(booking: Booking, payment: Payment, found: GatewayPayment) -> str:
         return _("The booking had been given up.")
     if booking.event.status == Event.Status.CANCELLED:
         return _("The event was cancelled.")
+    now = database_time()
+    if booking.expires_at <= now and (reason := _why_too_late(booking, now)):
+        return reason
     if not _take_tickets(booking):
         if booking.is_hold:
             close_hold(booking, Booking.Status.EXPIRED)
@@ -183,6 +207,19 @@ def _book(booking: Booking, payment: Payment, found: GatewayPayment) -> str:
     booking.status = Booking.Status.BOOKED
     booking.booked_at = timezone.now()
     booking.save(update_fields=["status", "booked_at"])
+    return ""
+
+
+def _why_too_late(booking: Booking, now: datetime) -> str:
+    """Why a booking whose hold ran out cannot be booked any more, even if its tickets are free."""
+    if booking.event.ends_at <= now:
+        return _("The event was over.")
+    buyer = Buyer(account=booking.account, email=booking.email, address=booking.client_address)
+    try:
+        # While it was lapsed it did not count, and the buyer may have bought others.
+        check_limit(booking.event, buyer, adding=booking.items.count(), besides=booking.pk)
+    except LimitExceeded:
+        return _("With your other tickets it would have been more than one buyer may have.")
     return ""
 
 
@@ -208,29 +245,52 @@ def _take_tickets(booking: Booking) -> bool:
 
 
 def _carry_out(payment: Payment) -> Payment:
-    """Take or give back money that has been decided about. Does nothing when that is done."""
-    status = _carry_out_at_gateway(payment)
-    if status is not None and status != payment.status:
-        Payment.objects.filter(pk=payment.pk, status=payment.status).update(status=status, updated_at=Now())
-        payment.status = status
+    """Take or give back money that has been decided about. Does nothing when that is done.
+
+    Raises `GatewayError` while the gateway has neither done it nor anything else.
+    """
+    if (payment.status, payment.decision) not in UNFINISHED:
+        return payment
+    status = Payment.Status.REFUNDED if payment.gateway == FREE else _act_at_gateway(payment)
+    Payment.objects.filter(pk=payment.pk, status=payment.status).update(status=status, updated_at=Now())
+    payment.status = status
     return payment
 
 
-def _carry_out_at_gateway(payment: Payment) -> Payment.Status | None:
-    if payment.gateway == FREE or not payment.decision:
-        return None
-    gateway, reference = get_gateway(payment.gateway), payment.gateway_reference
-    match payment.status, payment.decision:
-        case Payment.Status.AUTHORISED, Payment.Decision.CAPTURE:
-            done = gateway.capture(reference, key=f"capture-{payment.pk}")
-        case Payment.Status.AUTHORISED, Payment.Decision.VOID:
-            done = gateway.void(reference, key=f"void-{payment.pk}")
-        case Payment.Status.CAPTURED, Payment.Decision.VOID:
-            # A gateway that can only charge at once gives the money back instead.
-            done = gateway.refund(reference, amount=payment.amount, key=f"refund-{payment.pk}")
-        case _:
-            return None
+def _act_at_gateway(payment: Payment) -> Payment.Status:
+    """Do what was decided; where the gateway refuses, what it has done instead is what counts.
+
+    An authorisation that staff captured by hand at the gateway is found captured, and given back
+    at the next turn; one that ran out is found voided, and the audit reports a booking without money.
+    """
+    gateway = get_gateway(payment.gateway)
+    try:
+        done = _ask_to_act(gateway, payment)
+    except GatewayError:
+        done = gateway.retrieve(payment.gateway_reference)
+        if done.state.value == payment.status:
+            raise
+    if done.state not in ENDED:
+        raise GatewayError(f"the payment is {done.state.value}")
     return Payment.Status(done.state.value)
+
+
+def _ask_to_act(gateway: PaymentGateway, payment: Payment) -> GatewayPayment:
+    reference = payment.gateway_reference
+    if payment.decision == Payment.Decision.CAPTURE:
+        return gateway.capture(reference, key=f"capture-{payment.pk}")
+    if payment.status == Payment.Status.AUTHORISED:
+        return gateway.void(reference, key=f"void-{payment.pk}")
+    # A gateway that can only charge at once gives the money back instead.
+    return gateway.refund(reference, amount=payment.amount, key=f"refund-{payment.pk}")
+
+
+def _put_off(payment_id: UUID) -> Payment:
+    """Leave the payment as it is, to be asked about again later."""
+    payment = Payment.objects.select_related("booking").get(pk=payment_id)
+    _back_off(payment)
+    payment.save(update_fields=["attempts", "next_attempt_at"])
+    return payment
 
 
 def _back_off(row: Payment | PaymentNotice) -> None:
@@ -257,10 +317,19 @@ def reconcile_payments() -> int:
 
 
 def _settle_all(payments: PaymentQuerySet) -> int:
-    ids = list(payments.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH])
+    """Settle each payment; one that fails in a way nobody thought of does not stop the others."""
+    ids = payments.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH]
+    started, asked = time.monotonic(), 0
     for payment_id in ids:
-        settle_payment(payment_id)
-    return len(ids)
+        if time.monotonic() - started > TURN_SECONDS:
+            break
+        try:
+            settle_payment(payment_id)
+        except Exception:
+            logger.exception("Payment %s could not be settled.", payment_id)
+            _put_off(payment_id)
+        asked += 1
+    return asked
 
 
 # --- Notices ----------------------------------------------------------------------------
@@ -294,7 +363,9 @@ def _apply_notice(notice: PaymentNotice) -> bool:
     try:
         notice.outcome = _outcome_of(notice)
         notice.applied_at = timezone.now()
-    except (GatewayError, Payment.DoesNotExist) as error:
+    except Exception as error:
+        # Whatever it is, the notice stays, and the others get their turn.
+        logger.warning("Notice %s could not be applied.", notice.provider_id, exc_info=error)
         notice.outcome = f"{type(error).__name__}: {error}"[:300]
         _back_off(notice)
     notice.save(update_fields=["outcome", "applied_at", "attempts", "next_attempt_at"])

@@ -1,7 +1,8 @@
 """Holding tickets: take, extend, give back, expire. The same functions serve pages, API and admin.
 
-The order of locks is the same everywhere, so that nobody can deadlock: first the buyer's
-advisory lock, then the booking's row, then its payment's, then tickets by their ids.
+The order of locks is the same everywhere, so that nobody can deadlock: first a booking's row, then
+its payment's, then the buyer's advisory lock, then tickets by their ids. A new hold has no row
+that anyone could wait for, so it begins with the advisory lock.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bookings.exceptions import (
     TicketsUnavailable,
 )
 from bookings.models import Booking, BookingItem, IdempotencyKey, User, hash_secret
-from bookings.neighbours import choose_neighbours, choose_scattered, free_seats
+from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.querysets import current_status
@@ -52,10 +53,6 @@ class Buyer:
     account: User | None = None
     email: str = ""
     address: str | None = None
-
-    @property
-    def is_nameless(self) -> bool:
-        return self.account is None and not self.email
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
         raise LimitExceeded(limit=event.max_tickets_per_booking)
     booking_id = uuid4()
     if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
-        raise _gone(event, wanted, locks.locked_ticket_ids(event.pk) or ())
+        raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
         with transaction.atomic():
             return _reserve(event, booking_id, buyer, len(wanted), lambda: wanted)
@@ -100,6 +97,8 @@ def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buye
     Raises `TicketsUnavailable` with how many are left, and with a suggestion where enough
     seats are free but not side by side; otherwise as `hold_tickets`.
     """
+    # First, as what is left of a draft is nobody's business.
+    _check_sale_open(event)
     tier = PriceTier.objects.filter(event=event, pk=price_tier_id).first()
     if tier is None:
         raise InvalidTickets("price_tier", "This event has no such price tier.")
@@ -114,7 +113,7 @@ def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buye
 def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
     """Choose and hold; when others were quicker, choose again among what is left."""
     for attempt in range(CHOICE_ATTEMPTS):
-        free = free_seats(tier, locked=locks.locked_ticket_ids(event.pk) or frozenset())
+        free = without_locked(free_seats(tier), locks.locked_ticket_ids(event.pk) or ())
         # After a collision the very best seats are where everybody looks: spread out.
         chosen = choose_neighbours(free, quantity, among_best=1 + 4 * attempt)
         if chosen is None:
@@ -167,8 +166,9 @@ def _reserve(
     conditional update is what decides: it counts the rows that were still free when it reached
     them, by the database's clock.
     """
+    started = time.monotonic()
     now = _check_sale_open(event)
-    _check_limit(event, buyer, adding=quantity)
+    check_limit(event, buyer, adding=quantity)
     tickets = _lock_available(event, pick())
     if len(tickets) != quantity:
         raise TicketsUnavailable
@@ -179,7 +179,7 @@ def _reserve(
         account=buyer.account,
         email=buyer.email,
         access_token_hash=hash_secret(token),
-        client_address=buyer.address if buyer.is_nameless else None,
+        client_address=None if buyer.account else buyer.address,
         expires_at=now + HOLD,
         total=sum((ticket.price_tier.price for ticket in tickets), Decimal(0)),
         currency=event.currency,
@@ -196,7 +196,7 @@ def _reserve(
         BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price)
         for t in tickets
     )
-    _keep_locks_after_commit(booking, ticket_ids, left=HOLD)
+    _keep_locks_after_commit(booking, ticket_ids, ends=started + HOLD.total_seconds())
     return HeldBooking(booking, token)
 
 
@@ -226,7 +226,7 @@ def _check_sale_open(event: Event) -> datetime:
     return now
 
 
-def _check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
+def check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
     """Raise `LimitExceeded` if the buyer would have more of this event than allowed.
 
     Counted under an advisory lock of the buyer, as a count alone guards nothing against two
@@ -276,22 +276,24 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
     first = event.tickets.filter(pk=lost[0]).select_related("price_tier", "seat").first()
     if first is None:
         return []
-    locked = locks.locked_ticket_ids(event.pk) or frozenset()
     if first.seat is None:
-        free = first.price_tier.tickets.available().exclude(pk__in=locked)
+        free = first.price_tier.tickets.available().exclude(pk__in=lost)
         return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
-    seats = free_seats(first.price_tier, locked=locked, section=first.seat.section)
+    seats = free_seats(first.price_tier, around=first.seat)
+    seats = without_locked(seats, locks.locked_among(event.pk, [seat.ticket_id for seat in seats]))
     near = (first.seat.row_index, first.seat.place)
     return choose_neighbours(seats, len(wanted), near=near) or []
 
 
-def _keep_locks_after_commit(booking: Booking, ticket_ids: Sequence[int], *, left: timedelta) -> None:
-    """Once the rows are ours for certain, let the locks live as long as the rows say, and no longer."""
-    started = time.monotonic()
+def _keep_locks_after_commit(booking: Booking, ticket_ids: Sequence[int], *, ends: float) -> None:
+    """Once the rows are ours for certain, let the locks live until `ends`, as the rows say.
+
+    `ends` is by this process's monotonic clock, counted from before the database's clock was read:
+    however long something waits, no lock outlives its row.
+    """
 
     def keep() -> None:
-        spent = time.monotonic() - started
-        milliseconds = int((left.total_seconds() - spent) * 1000)
+        milliseconds = int((ends - time.monotonic()) * 1000)
         locks.keep(booking.event_id, ticket_ids, booking.pk, milliseconds=milliseconds)
 
     transaction.on_commit(keep, robust=True)
@@ -306,16 +308,20 @@ def extend_hold(*, booking_id: UUID) -> Booking:
     Raises `ExtensionLimit`, `HoldExpired`, `AlreadyBooked` or `BookingClosed`.
     """
     with transaction.atomic():
-        booking, now = lock_live_hold(booking_id)
+        booking = lock_live_hold(booking_id)
         if booking.extensions_used >= booking.event.max_extensions:
             raise ExtensionLimit
+        ids = [ticket.pk for ticket in Ticket.objects.of_booking(booking.pk).lock_in_order()]
+        started = time.monotonic()
+        left = booking.expires_at - database_time()
+        # While this waited for its tickets the hold may have run out, and someone else taken one.
+        if left <= timedelta(0) or len(ids) != booking.items.count():
+            raise HoldExpired
         booking.expires_at += HOLD
         booking.extensions_used += 1
         booking.save(update_fields=["expires_at", "extensions_used"])
-        tickets = Ticket.objects.of_booking(booking.pk).lock_in_order()
-        ids = [ticket.pk for ticket in tickets]
         Ticket.objects.filter(pk__in=ids).update(reserved_until=booking.expires_at)
-        _keep_locks_after_commit(booking, ids, left=booking.expires_at - now)
+        _keep_locks_after_commit(booking, ids, ends=started + (left + HOLD).total_seconds())
     return booking
 
 
@@ -367,22 +373,21 @@ def change_details(
     bookings, `InvalidTickets` for a ticket of another booking, and as `lock_live_hold`.
     """
     with transaction.atomic():
-        booking, _now = lock_live_hold(booking_id)
+        booking = lock_live_hold(booking_id)
         if email is not None:
             _change_email(booking, email.strip().lower())
         if name is not None:
             booking.name = name
-        booking.save(update_fields=["email", "name", "client_address"])
+        booking.save(update_fields=["email", "name"])
         _change_holder_names(booking, holder_names or {})
     return booking
 
 
 def _change_email(booking: Booking, email: str) -> None:
-    if email and booking.account is None and email != booking.email:
-        buyer = Buyer(email=email)
-        _check_limit(booking.event, buyer, adding=booking.items.count(), besides=booking.pk)
-        # From now on the limit counts by the e-mail address.
-        booking.client_address = None
+    """Set the address that the limit counts by; without one it counts by the network address again."""
+    if booking.account is None and email != booking.email:
+        buyer = Buyer(email=email, address=booking.client_address)
+        check_limit(booking.event, buyer, adding=booking.items.count(), besides=booking.pk)
     booking.email = email
 
 
@@ -404,23 +409,29 @@ def lock_booking(booking_id: UUID) -> Booking:
     return rows.select_for_update(no_key=True, of=("self",)).get(pk=booking_id)
 
 
-def lock_live_hold(booking_id: UUID) -> tuple[Booking, datetime]:
-    """Lock a booking that must be a hold with time left; returns it and the database's time.
+def lock_live_hold(booking_id: UUID) -> Booking:
+    """Lock a booking that must be a hold with time left.
 
     Raises `AlreadyBooked`, `HoldExpired` or `BookingClosed`.
     """
     booking = lock_booking(booking_id)
-    # Read after the wait for the lock, during which the hold may have run out.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
     if booking.status == Booking.Status.BOOKED:
         raise AlreadyBooked
-    if booking.status == Booking.Status.EXPIRED or (booking.is_hold and booking.expires_at <= now):
+    if booking.status == Booking.Status.EXPIRED:
         raise HoldExpired
     if not booking.is_hold:
         raise BookingClosed(booking.status)
-    return booking, now
+    if booking.expires_at <= database_time():
+        raise HoldExpired
+    return booking
+
+
+def database_time() -> datetime:
+    """The database's clock at this moment, also late in a transaction or after a wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 # --- Tidying ----------------------------------------------------------------------------

@@ -83,6 +83,17 @@ def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
     return None if fields is None else frozenset(int(field) for field in fields)
 
 
+def locked_among(event_id: int, ticket_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the tickets that are locked; none when the cache does not say.
+
+    Asks for no more than these: an event may have tens of thousands of locks.
+    """
+    if not ticket_ids:
+        return frozenset()
+    values = _ask(lambda client: client.hmget(lock_key(event_id), [str(pk) for pk in ticket_ids])) or []
+    return frozenset(pk for pk, value in zip(ticket_ids, values, strict=False) if value is not None)
+
+
 def owners(event_id: int) -> dict[int, UUID]:
     """Which booking holds each of the event's locks; empty when the cache does not say."""
     held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}

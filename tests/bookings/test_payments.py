@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from bookings import exceptions, payments, services
+from bookings.audit import find_violations
 from bookings.gateways import GatewayError
 from bookings.models import Booking, Payment, PaymentNotice
 from bookings.payments import settle_payment, start_payment
@@ -363,6 +364,21 @@ def test_reconciler_closes_a_payment_that_nobody_makes(booking, pay_with_card):
     assert (reloaded(payment).status, intent_of(payment).status) == ("voided", "voided")
 
 
+def test_reconciler_closes_a_payment_that_the_gateway_never_took(booking, monkeypatch):
+    def refuse(self, **fields):
+        raise GatewayError("amount too small")
+
+    monkeypatch.setattr(SandboxGateway, "create", refuse)
+    with pytest.raises(exceptions.GatewayUnavailable):
+        start_payment(booking_id=booking.pk)
+    Payment.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    let_hold_lapse(booking, seconds=3700)
+
+    payments.reconcile_payments()
+
+    assert Payment.objects.get().status == "voided"
+
+
 def test_reconciler_goes_on_with_a_payment_that_never_reached_the_gateway(booking, monkeypatch):
     def fail(self, **fields):
         raise GatewayError("down")
@@ -377,6 +393,139 @@ def test_reconciler_goes_on_with_a_payment_that_never_reached_the_gateway(bookin
 
     payment = Payment.objects.get()
     assert payment.gateway_reference == intent_of(payment).pk
+
+
+def test_payment_of_a_gateway_that_is_gone_does_not_hold_up_the_others(event, booking, pay_with_card):
+    other = hold_tickets(
+        event=event, ticket_ids=ticket_ids(event)[2:], buyer=Buyer(email="b@example.org")
+    ).booking
+    stranded, healthy = (start_payment(booking_id=b.pk) for b in (booking, other))
+    for payment in (stranded, healthy):
+        pay_with_card(payment)
+    Payment.objects.filter(pk=stranded.pk).update(gateway="gone")
+    Payment.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+
+    payments.reconcile_payments()
+
+    assert (reloaded(stranded).status, reloaded(healthy).status) == ("pending", "captured")
+    assert stranded.next_attempt_at > timezone.now()
+
+
+def test_fault_that_nobody_thought_of_does_not_hold_up_the_others(event, booking, pay_with_card, monkeypatch):
+    other = hold_tickets(
+        event=event, ticket_ids=ticket_ids(event)[2:], buyer=Buyer(email="b@example.org")
+    ).booking
+    broken, healthy = (start_payment(booking_id=b.pk) for b in (booking, other))
+    for payment in (broken, healthy):
+        pay_with_card(payment)
+        send_notice(payment, notice_id=f"evt_{payment.pk}")
+    retrieve = SandboxGateway.retrieve
+
+    def fail_for_one(self, reference):
+        if reference == broken.gateway_reference:
+            raise RuntimeError("surprise")
+        return retrieve(self, reference)
+
+    monkeypatch.setattr(SandboxGateway, "retrieve", fail_for_one)
+    Payment.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+    assert payments.apply_notices() == 1
+    assert reloaded(healthy).status == "captured"
+
+    payments.reconcile_payments()
+
+    assert reloaded(broken).next_attempt_at > timezone.now()
+    assert PaymentNotice.objects.get(applied_at=None).outcome == "RuntimeError: surprise"
+
+
+def test_payment_captured_by_hand_while_it_was_to_be_voided_is_refunded(booking, pay_with_card, monkeypatch):
+    payment = start_payment(booking_id=booking.pk)
+    take_over(booking)
+    pay_with_card(payment)
+    void = SandboxGateway.void
+
+    def void_too_late(self, reference, *, key):
+        SandboxIntent.objects.filter(pk=reference).update(status="captured")
+        return void(self, reference, key=key)
+
+    monkeypatch.setattr(SandboxGateway, "void", void_too_late)
+    settle_payment(payment.pk)
+    assert (reloaded(payment).status, payment.decision) == ("captured", "void")
+
+    payments.finish_payments()
+
+    assert (reloaded(payment).status, intent_of(payment).status) == ("refunded", "refunded")
+    assert_audit_is_clean()
+
+
+def test_authorisation_that_ran_out_before_the_capture_is_told_by_the_audit(
+    booking, pay_with_card, monkeypatch
+):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+    capture = SandboxGateway.capture
+
+    def capture_too_late(self, reference, *, key):
+        SandboxIntent.objects.filter(pk=reference).update(status="voided")
+        return capture(self, reference, key=key)
+
+    monkeypatch.setattr(SandboxGateway, "capture", capture_too_late)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, payments.finish_payments()) == ("voided", 0)
+    assert find_violations() == [
+        f"I3 booking {booking.reference} (booked): tickets for 20.00, but 0 taken or due to be taken"
+    ]
+
+
+def test_late_payment_cannot_be_used_to_pass_the_limit(event, pay_with_card):
+    Event.objects.update(max_tickets_per_booking=2)
+    event.refresh_from_db()
+    ids = ticket_ids(event)
+    late = hold_tickets(event=event, ticket_ids=ids[:2], buyer=GUEST).booking
+    payment = start_payment(booking_id=late.pk)
+    let_hold_lapse(late)
+    hold_tickets(event=event, ticket_ids=ids[2:], buyer=GUEST)
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, reloaded(late).status) == ("voided", "reserved")
+    assert payment.reason == "With your other tickets it would have been more than one buyer may have."
+    assert_audit_is_clean()
+
+
+def test_late_payment_for_an_event_that_is_over_is_voided(booking, event, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    let_hold_lapse(booking)
+    yesterday = timezone.now() - timedelta(days=1)
+    Event.objects.update(starts_at=yesterday, ends_at=yesterday)
+
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, payment.reason) == ("voided", "The event was over.")
+
+
+def test_payment_for_a_cancelled_event_is_not_begun(booking):
+    Event.objects.update(status=Event.Status.CANCELLED)
+
+    with pytest.raises(exceptions.NotOnSale):
+        start_payment(booking_id=booking.pk)
+
+    assert Payment.objects.count() == 0
+
+
+def test_free_payment_whose_tickets_are_gone_ends():
+    event = make_seated_event(seats=1, price="0.00")
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    payment = Payment.objects.create(booking=booking, gateway=payments.FREE, amount=0, currency="EUR")
+    take_over(booking)
+
+    settle_payment(payment.pk)
+
+    assert (reloaded(payment).status, payment.decision) == ("refunded", "void")
+    assert payments.finish_payments() == 0
+    assert_audit_is_clean()
 
 
 def test_notice_is_stored_once_and_applied_once(booking, pay_with_card):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from decimal import Decimal
 
@@ -226,6 +227,13 @@ def test_best_available_without_neighbours_suggests_what_is_free():
     assert (refusal.value.available, refusal.value.suggestion) == (3, [ids[0], ids[2]])
 
 
+def test_best_available_of_a_draft_tells_nothing_of_its_seats():
+    event = make_seated_event(seats=1, status=Event.Status.DRAFT)
+
+    with pytest.raises(exceptions.NotOnSale):
+        hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+
 def test_general_admission_takes_any_and_says_how_many_are_left():
     event = make_event()
     tier = make_general_admission(event, 3)
@@ -274,6 +282,43 @@ def test_extension_of_a_lapsed_hold_is_refused():
     assert not event.tickets.filter(reserved_until__gt=timezone.now()).exists()
 
 
+def test_extension_of_a_hold_that_lost_a_ticket_while_it_waited_is_refused(monkeypatch):
+    event = make_seated_event(seats=2)
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    lock_live_hold = services.lock_live_hold
+
+    def lock_and_lose_a_ticket(booking_id):
+        locked = lock_live_hold(booking_id)
+        event.tickets.filter(position=0).update(status="available", booking_id=None, reserved_until=None)
+        return locked
+
+    monkeypatch.setattr(services, "lock_live_hold", lock_and_lose_a_ticket)
+    with pytest.raises(exceptions.HoldExpired):
+        services.extend_hold(booking_id=booking.pk)
+
+    booking.refresh_from_db()
+    assert booking.extensions_used == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lock_never_outlives_its_row_however_long_the_hold_waited(monkeypatch):
+    event = make_seated_event(seats=1)
+    check_limit = services.check_limit
+
+    def wait_for_limit(*args, **kwargs):
+        time.sleep(1)
+        check_limit(*args, **kwargs)
+
+    monkeypatch.setattr(services, "check_limit", wait_for_limit)
+    held = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
+
+    [life] = locks._ask(
+        lambda c: c.execute_command("HPTTL", locks.lock_key(event.pk), "FIELDS", 1, *ticket_ids(event))
+    )
+    left = held.booking.expires_at - services.database_time()
+    assert life <= left.total_seconds() * 1000 + 50
+
+
 @pytest.mark.django_db(transaction=True)
 def test_release_gives_tickets_and_locks_back_and_can_be_repeated():
     event = make_seated_event(seats=2)
@@ -311,7 +356,7 @@ def test_details_can_be_changed_while_the_hold_lives():
     )
 
     booking.refresh_from_db()
-    assert (booking.email, booking.name, booking.client_address) == ("ada@example.org", "Ada", None)
+    assert (booking.email, booking.name) == ("ada@example.org", "Ada")
     assert list(booking.items.values_list("holder_name", flat=True)) == ["", "Grace"]
 
 
@@ -326,6 +371,22 @@ def test_details_cannot_be_used_to_pass_the_limit():
 
     nameless.refresh_from_db()
     assert nameless.email == ""
+
+
+def test_details_cannot_be_emptied_to_pass_the_limit(settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 2
+    event = make_seated_event(seats=3)
+    ids = ticket_ids(event)
+    here = Buyer(address="192.0.2.1")
+    named = hold_tickets(event=event, ticket_ids=ids[:1], buyer=here).booking
+    services.change_details(booking_id=named.pk, email="ada@example.org")
+    hold_tickets(event=event, ticket_ids=ids[1:], buyer=here)
+
+    with pytest.raises(exceptions.LimitExceeded):
+        services.change_details(booking_id=named.pk, email="")
+
+    named.refresh_from_db()
+    assert named.email == "ada@example.org"
 
 
 def test_details_of_another_bookings_ticket_are_refused_and_nothing_is_kept():

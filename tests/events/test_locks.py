@@ -73,6 +73,13 @@ def test_locks_of_one_event_do_not_touch_another():
     assert sorted(locks.events_with_locks()) == [1, 2]
 
 
+def test_locked_among_asks_for_no_more_than_these():
+    locks.take(EVENT, [1, 3], uuid4())
+
+    assert locks.locked_among(EVENT, [1, 2]) == {1}
+    assert locks.locked_among(EVENT, []) == frozenset()
+
+
 def test_clearing_the_cache_leaves_the_locks():
     locks.take(EVENT, [1], uuid4())
 
