@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -331,8 +331,12 @@ class PaymentNotice(models.Model):
         return f"{self.gateway} {self.provider_id}"
 
 
+# For so long a key stands for its request.
+IDEMPOTENCY_LIFETIME = timedelta(hours=24)
+
+
 class IdempotencyKey(models.Model):
-    """The first answer to a request that named a key, for whoever asks again within a day."""
+    """The first answer to a request that named a key, for whoever asks again within its lifetime."""
 
     caller = models.CharField(max_length=80)
     key = models.CharField(max_length=255)

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from bookings.api.idempotency import answer_again, answer_once
 from bookings.api.serializers import (
     BookingSerializer,
     DetailsSerializer,
@@ -28,7 +29,6 @@ from bookings.api.serializers import (
     StartPaymentSerializer,
 )
 from bookings.exceptions import InvalidNotice
-from bookings.idempotency import answer_again, answer_once
 from bookings.models import Booking, BookingItem, Payment, User
 from bookings.payments import start_payment, store_notice
 from bookings.permissions import TOKEN_HEADER, booking_tokens, bookings_visible_to
@@ -117,7 +117,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
         request=HoldSerializer,
         responses={201: HeldBookingSerializer},
         extensions={
-            "x-problems": ["tickets_unavailable", "not_on_sale", "limit_exceeded", "waiting_room"],
+            "x-problems": ["tickets_unavailable", "not_on_sale", "limit_exceeded"],
         },
     )
     def post(self, request: Request) -> Response:

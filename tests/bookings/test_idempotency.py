@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from bookings import idempotency, services
+from bookings import services
+from bookings.api import idempotency
 from bookings.models import ApiKey, Booking, IdempotencyKey, Payment, User, hash_secret
 from bookings.payments import start_payment
 from events import locks

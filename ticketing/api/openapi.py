@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bookings.idempotency import HEADER as IDEMPOTENCY_KEY
+from bookings.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from ticketing.api.errors import CONTENT_TYPE, PROBLEMS
 
 Operation = dict[str, Any]

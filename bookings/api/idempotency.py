@@ -12,10 +12,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 from rest_framework.renderers import JSONRenderer
@@ -23,11 +23,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bookings.exceptions import BoxOfficeError, GatewayUnavailable, InvalidTickets
-from bookings.models import IdempotencyKey
+from bookings.models import IDEMPOTENCY_LIFETIME, IdempotencyKey
 from events.api.parameters import InvalidParameter
 
 HEADER = "Idempotency-Key"
-LIFETIME = timedelta(hours=24)
 PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
 # The draft standard writes the key as a quoted string; most callers leave the quotes out.
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -68,17 +67,7 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
     with transaction.atomic():
         if not _lock(caller, key):
             raise RequestInProgress
-        if (first := first_answer(request, caller, key)) is not None:
-            return first
-        try:
-            with transaction.atomic():
-                answer = perform()
-        except NOT_KEPT:
-            raise
-        except BoxOfficeError as refusal:
-            answer = refuse(refusal)
-        keep_answer(request, caller, key, answer)
-    return answer
+        return _first_or_new(request, caller, key, transaction.atomic()(perform), refuse)
 
 
 def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Refuse) -> Response:
@@ -89,6 +78,11 @@ def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Ref
     key = read_key(request)
     if key is None:
         return perform()
+    return _first_or_new(request, caller, key, perform, refuse)
+
+
+def _first_or_new(request: Request, caller: str, key: str, perform: Perform, refuse: Refuse) -> Response:
+    """What was answered before; else what `perform` answers now, or `refuse` for it, which is kept."""
     if (first := first_answer(request, caller, key)) is not None:
         return first
     try:
@@ -109,16 +103,18 @@ def read_key(request: Request) -> str | None:
     if quoted := QUOTED.fullmatch(value):
         value = re.sub(r"\\(.)", r"\1", quoted[1])
     if not PRINTABLE.fullmatch(value):
-        raise InvalidParameter(HEADER, "Must be 1 to 255 printable ASCII characters.")
+        raise InvalidParameter(HEADER, _t("Must be 1 to 255 printable ASCII characters."))
     return value
 
 
 def first_answer(request: Request, caller: str, key: str) -> Response | None:
-    """What was answered the first time; None where there was none within `LIFETIME`.
+    """What was answered the first time; None where there was none within the key's lifetime.
 
     Raises `KeyReused` where the key stands for another request.
     """
-    kept = IdempotencyKey.objects.filter(caller=caller, key=key, created_at__gt=Now() - LIFETIME).first()
+    kept = IdempotencyKey.objects.filter(
+        caller=caller, key=key, created_at__gt=Now() - IDEMPOTENCY_LIFETIME
+    ).first()
     if kept is None:
         return None
     if kept.fingerprint != fingerprint(request):
@@ -135,7 +131,7 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
 def keep_answer(request: Request, caller: str, key: str, answer: Response) -> None:
     """Store the answer under the key, unless one is there already; one that is too old is not."""
     mine = IdempotencyKey.objects.filter(caller=caller, key=key)
-    mine.filter(created_at__lte=Now() - LIFETIME).delete()
+    mine.filter(created_at__lte=Now() - IDEMPOTENCY_LIFETIME).delete()
     mine.get_or_create(
         caller=caller,
         key=key,
