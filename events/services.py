@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -127,27 +127,40 @@ def drop_tickets(tickets: QuerySet[Ticket]) -> None:
     One that somebody once held is part of a booking's history: it stays, kept back.
     Needs an open transaction.
     """
-    _lock_in_order(tickets.filter(IS_FREE))
-    _delete(tickets.filter(IS_FREE).filter(~was_held()))
-    _keep_back(tickets.filter(IS_FREE))
-    _refuse_if_taken(tickets.exclude(IS_FREE))
+    free = _lock_in_order(tickets, IS_FREE)
+    _delete(free)
+    _keep_back(free)
+    # Whatever was not free when it was locked counts as taken, even if it lapsed since.
+    _refuse_if_taken(tickets.exclude(status=Ticket.Status.BLOCKED))
 
 
-def _lock_in_order(tickets: QuerySet[Ticket]) -> list[int]:
-    """Lock the rows as buyers do, by id, so that neither waits for the other in a circle."""
-    rows = Ticket.objects.filter(pk__in=tickets.order_by().values("pk")).order_by("pk")
+def _lock_in_order(tickets: QuerySet[Ticket], condition: Q) -> list[int]:
+    """Lock those of the tickets that meet the condition; returns their ids.
+
+    By id, as buyers do, so that neither waits for the other in a circle. The condition stands on
+    the outer rows, where the database asks it again of a row that it had to wait for. Only the
+    rows returned may be changed: any other can lapse and be booked by a late payment at any time.
+    """
+    rows = Ticket.objects.filter(condition, pk__in=tickets.order_by().values("pk")).order_by("pk")
     return list(rows.select_for_update().values_list("pk", flat=True))
 
 
-def _delete(tickets: QuerySet[Ticket]) -> int:
+def _delete(ticket_ids: Sequence[int]) -> int:
+    """Delete those of the locked tickets that are free and were never held; says how many."""
     # Without Django's collector, which would load every row to look for items; `was_held` excludes those.
-    rows = Ticket.objects.filter(pk__in=tickets.values("pk"))
-    return rows._raw_delete(using=rows.db)
+    return sum(rows.filter(~was_held())._raw_delete(using=rows.db) for rows in _batches(ticket_ids, IS_FREE))
 
 
-def _keep_back(tickets: QuerySet[Ticket]) -> int:
-    rows = Ticket.objects.filter(pk__in=tickets.values("pk"))
-    return rows.update(status=Ticket.Status.BLOCKED, booking_id=None, reserved_until=None)
+def _keep_back(ticket_ids: Sequence[int]) -> int:
+    """Take those of the locked tickets that are free off sale; says how many."""
+    kept_back = {"status": Ticket.Status.BLOCKED, "booking_id": None, "reserved_until": None}
+    return sum(rows.update(**kept_back) for rows in _batches(ticket_ids, IS_FREE))
+
+
+def _batches(ticket_ids: Sequence[int], condition: Q) -> Iterator[QuerySet[Ticket]]:
+    """The locked tickets in statements of a bearable length, each with the condition once more."""
+    for start in range(0, len(ticket_ids), BATCH):
+        yield Ticket.objects.filter(condition, pk__in=ticket_ids[start : start + BATCH])
 
 
 def was_held() -> Q:
@@ -182,25 +195,30 @@ def _shrink(tier: PriceTier, tickets: QuerySet[Ticket]) -> None:
     quantity = tier.quantity or 0
     if tickets.count() <= quantity:
         return
-    _lock_in_order(tickets.filter(IS_FREE))
-    taken = tickets.exclude(IS_FREE).count()
+    free = set(_lock_in_order(tickets, IS_FREE))
+    taken = tickets.count() - len(free)
     if taken > quantity:
         raise QuantityTooLow(tier, taken)
     # Those that an earlier run had to keep back, because they were held once, are off sale already.
     kept_back = tickets.filter(was_held(), status=Ticket.Status.BLOCKED).count()
     surplus = tickets.count() - quantity - kept_back
     if surplus > 0:
-        newest = tickets.filter(IS_FREE).order_by("-position")
-        surplus -= _delete(newest.filter(~was_held())[:surplus])
-        _keep_back(newest.filter(is_available())[:surplus])
+        surplus -= _delete(_newest(tickets.filter(~was_held()), free, surplus))
+        _keep_back(_newest(tickets.filter(is_available()), free, surplus))
+
+
+def _newest(tickets: QuerySet[Ticket], among: set[int], count: int) -> list[int]:
+    """The ids of up to `count` of the tickets that are among the locked ones, the newest first."""
+    ids = tickets.order_by("-position").values_list("pk", flat=True)
+    return list(itertools.islice((pk for pk in ids if pk in among), count))
 
 
 def _move_between_tiers(event: Event, plan: SalePlan) -> None:
     """Give tickets that nobody has the tier that sells their seat now."""
     for tier in plan.seated:
-        misplaced = event.tickets.filter(IS_FREE, seat__in=plan.seats_sold_by(tier)).exclude(price_tier=tier)
-        if _lock_in_order(misplaced):
-            misplaced.filter(IS_FREE).update(price_tier=tier)
+        misplaced = event.tickets.filter(seat__in=plan.seats_sold_by(tier)).exclude(price_tier=tier)
+        for rows in _batches(_lock_in_order(misplaced, IS_FREE), IS_FREE):
+            rows.update(price_tier=tier)
 
 
 def _make_seat_tickets(event: Event, plan: SalePlan) -> int:
@@ -267,9 +285,9 @@ def unblock_tickets(tickets: QuerySet[Ticket]) -> int:
 
 def _change_status(tickets: QuerySet[Ticket], before: str, after: str) -> int:
     with transaction.atomic():
-        rows = Ticket.objects.filter(pk__in=tickets.order_by().values("pk"), status=before)
-        _lock_in_order(rows)
-        return rows.update(status=after)
+        is_before = Q(status=before)
+        ids = _lock_in_order(tickets, is_before)
+        return sum(rows.update(status=after) for rows in _batches(ids, is_before))
 
 
 # --- The event's status ---------------------------------------------------------------

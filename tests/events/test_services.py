@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, connections
 from django.utils import timezone
 
-from bookings.models import Booking, BookingItem
+from bookings import payments
+from bookings.models import Booking, BookingItem, Payment
+from bookings.sandbox.models import SandboxIntent
+from bookings.services import Buyer, hold_tickets, sweep_expired_holds
 from events import services
 from events.exceptions import NothingForSale, QuantityTooLow, TicketsTaken, UnclearPrice, WrongStatus
 from events.models import Event, PriceTier, Seat, Ticket, Venue
 from tests.factories import make_event, make_user, make_venue
+from tests.utils import assert_audit_is_clean, let_hold_lapse
 
 pytestmark = pytest.mark.django_db
 
@@ -263,6 +271,98 @@ def test_publish_event_refuses_a_cancelled_event() -> None:
         services.publish_event(event)
 
 
+class LatePayment:
+    """A payment that begins to book a hold's tickets in a thread of its own, as the hold runs out.
+
+    It commits once somebody waits for its rows, or when it is told that nobody does.
+    """
+
+    def __init__(self, ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+        buyer = Buyer(email="late@example.org")
+        self.booking = hold_tickets(event=ticket.event, ticket_ids=[ticket.pk], buyer=buyer).booking
+        self.payment = payments.start_payment(booking_id=self.booking.pk)
+        SandboxIntent.objects.update(status="authorised")
+        self.has_taken, self.may_commit = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self._take_tickets = payments._take_tickets
+        monkeypatch.setattr(payments, "_take_tickets", self._take_and_wait)
+
+    def begin(self) -> None:
+        self.thread.start()
+        assert self.has_taken.wait(timeout=10)
+
+    def finish(self) -> None:
+        self.may_commit.set()
+        self.thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            if Ticket.objects.filter(booking_id=self.booking.pk).exists():
+                let_hold_lapse(self.booking)
+            payments.settle_payment(self.payment.pk)
+        finally:
+            connections.close_all()
+
+    def _take_and_wait(self, booking: Booking) -> bool:
+        taken = self._take_tickets(booking)
+        self.has_taken.set()
+        deadline = time.monotonic() + 10
+        while not (self.may_commit.is_set() or is_waited_for() or time.monotonic() > deadline):
+            time.sleep(0.01)
+        return taken
+
+
+def is_waited_for() -> bool:
+    """Whether another connection waits for a row that this one has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+        return cursor.fetchone() is not None
+
+
+def drop_a_seat(event: Event) -> Ticket:
+    ticket = event.tickets.get(seat__section="Stalls", seat__row="B", seat__number="3")
+    Seat.objects.filter(section="Stalls", row="B").update(section="Rear")
+    return ticket
+
+
+def offer_one_place_less(event: Event) -> Ticket:
+    for ticket in event.tickets.filter(position__in=range(12, 21)):
+        take(ticket, "reserved")
+    event.price_tiers.filter(name="Standing").update(quantity=9)
+    return event.tickets.get(position=21)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("change", "lock"), [(drop_a_seat, 1), (offer_one_place_less, 2)])
+def test_publish_event_leaves_a_ticket_to_a_payment_that_comes_at_the_same_moment(
+    change: Callable[[Event], Ticket], lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold is live when the free tickets are locked, and has run out when they are taken off sale."""
+    event = make_hall()
+    services.publish_event(event)
+    ticket = change(event)
+    late = LatePayment(ticket, monkeypatch)
+    lock_in_order, locks_taken = services._lock_in_order, []
+
+    def lock_and_be_overtaken(*args: Any) -> list[int]:
+        ids = lock_in_order(*args)
+        locks_taken.append(ids)
+        if len(locks_taken) == lock:
+            late.begin()
+        return ids
+
+    monkeypatch.setattr(services, "_lock_in_order", lock_and_be_overtaken)
+
+    with pytest.raises((TicketsTaken, QuantityTooLow)):
+        services.publish_event(event)
+    late.finish()
+
+    ticket.refresh_from_db()
+    assert (ticket.status, ticket.booking_id) == ("booked", late.booking.pk)
+    assert Payment.objects.get().status == "captured"
+    assert_audit_is_clean()
+
+
 def test_publish_event_refuses_an_event_with_nothing_for_sale() -> None:
     event = make_event(status="draft")
 
@@ -308,6 +408,37 @@ def test_block_tickets_changes_available_ones_only() -> None:
 
     statuses = event.tickets.order_by("position").values_list("status", flat=True)[:3]
     assert list(statuses) == ["booked", "reserved", "blocked"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_block_tickets_leaves_one_that_was_held_while_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = make_hall()
+    services.publish_event(event)
+    ticket = event.tickets.get(position=0)
+    late = LatePayment(ticket, monkeypatch)
+    let_hold_lapse(late.booking)
+    sweep_expired_holds()
+    late.begin()
+
+    changed = services.block_tickets(event.tickets.filter(position__lt=2))
+    late.finish()
+
+    ticket.refresh_from_db()
+    assert (changed, ticket.status, ticket.booking_id) == (1, "booked", late.booking.pk)
+    assert_audit_is_clean()
+
+
+def test_publish_event_leaves_an_event_cancelled_that_was_cancelled_meanwhile() -> None:
+    event = make_hall()
+
+    def cancel_elsewhere(*_progress: int) -> None:
+        Event.objects.filter(pk=event.pk).update(status="cancelled")
+
+    with pytest.raises(WrongStatus, match="cancelled"):
+        services.publish_event(event, progress=cancel_elsewhere)
+
+    event.refresh_from_db()
+    assert event.status == "cancelled"
 
 
 def test_unblock_tickets_puts_them_on_sale_again() -> None:
