@@ -12,6 +12,7 @@ from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from bookings.models import ApiKey, User, hash_secret
+from bookings.permissions import SESSION_TOKENS
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
@@ -39,7 +40,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User | AnonymousUser, None] | None:
         found = super().authenticate(request)
-        if found is None and request._request.session.get("booking_tokens"):
+        if found is None and request._request.session.get(SESSION_TOKENS):
             self.enforce_csrf(request)
         return found
 
@@ -70,4 +71,13 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     name = "session"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "session"}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            # The one of production, wherever the document is made.
+            "name": "__Host-session",
+            "description": (
+                "The site's own session (`session` on a site without TLS). "
+                "What changes anything needs `X-CSRFToken` too."
+            ),
+        }
