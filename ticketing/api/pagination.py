@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
 from rest_framework import pagination
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
-BAD_CURSOR = "This cursor was not made by this list."
+BAD_CURSOR = _("This cursor was not made by this list.")
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -33,7 +35,8 @@ class CursorPagination(pagination.CursorPagination):
         if asked is None:
             return self.page_size
         if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= self.max_page_size:
-            raise InvalidParameter("page_size", f"Must be a whole number from 1 to {self.max_page_size}.")
+            detail = _t("Must be a whole number from 1 to %(largest)s.") % {"largest": self.max_page_size}
+            raise InvalidParameter("page_size", detail)
         return int(asked)
 
     def paginate_queryset(
@@ -42,13 +45,13 @@ class CursorPagination(pagination.CursorPagination):
         try:
             return super().paginate_queryset(queryset, request, view)
         except (ValidationError, ValueError, OverflowError, DataError) as error:
-            raise InvalidParameter("cursor", BAD_CURSOR) from error
+            raise InvalidParameter("cursor", str(BAD_CURSOR)) from error
 
     def decode_cursor(self, request: Request) -> Any:
         try:
             return super().decode_cursor(request)
         except NotFound as error:
-            raise InvalidParameter("cursor", BAD_CURSOR) from error
+            raise InvalidParameter("cursor", str(BAD_CURSOR)) from error
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri"}

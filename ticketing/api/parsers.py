@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
@@ -18,7 +20,10 @@ class BodyTooLarge(APIException):
 
     status_code = 413
     default_code = "body_too_large"
-    default_detail = f"The body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes."
+    default_detail = _("The body may have at most %(bytes)s bytes.")
+
+    def __init__(self) -> None:
+        super().__init__(str(self.default_detail) % {"bytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE})
 
 
 class StrictJSONParser(BaseParser):
@@ -37,34 +42,34 @@ class StrictJSONParser(BaseParser):
                 body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats
             )
         except RecursionError as error:
-            raise ParseError("The JSON is nested too deeply.") from error
+            raise ParseError(_t("The JSON is nested too deeply.")) from error
         except ValueError as error:
-            raise ParseError(f"The body is not JSON: {error}") from error
+            raise ParseError(_t("The body is not JSON: %(error)s") % {"error": error}) from error
         if not isinstance(data, dict):
-            raise ParseError("The body must be a JSON object.")
+            raise ParseError(_t("The body must be a JSON object."))
         _check(data, depth=1)
         return data
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(_t("%(name)s is not JSON") % {"name": name})
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object from its members; which of two with one name was meant nobody can tell."""
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("an object names a member twice")
+        raise ValueError(_t("an object names a member twice"))
     return made
 
 
 def _check(value: Any, *, depth: int) -> None:
     """Raise `ParseError` for nesting beyond `MAX_DEPTH` and for text PostgreSQL cannot store."""
     if depth > MAX_DEPTH:
-        raise ParseError("The JSON is nested too deeply.")
+        raise ParseError(_t("The JSON is nested too deeply."))
     if isinstance(value, str):
         if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ParseError("The JSON has a character that is not allowed in text.")
+            raise ParseError(_t("The JSON has a character that is not allowed in text."))
     elif isinstance(value, dict):
         for key, member in value.items():
             _check(key, depth=depth)
