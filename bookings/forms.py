@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import BigIntegerField
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models import REFERENCE_ALPHABET, Booking
 
-LARGEST_ID = 2**63 - 1
 # What people write for the characters that a reference never has.
 LOOKALIKES = str.maketrans("ILO", "110")
 
@@ -22,7 +22,7 @@ class TicketsField(forms.Field):
     def to_python(self, value: Any) -> list[int]:
         found = []
         for text in value or []:
-            if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_ID:
+            if not (text.isascii() and text.isdigit()) or int(text) > BigIntegerField.MAX_BIGINT:
                 raise forms.ValidationError(_("That is not a ticket."), code="invalid")
             found.append(int(text))
         return list(dict.fromkeys(found))
@@ -32,7 +32,7 @@ class ChoiceForm(forms.Form):
     """Either ticked seats, or a price tier and a number."""
 
     tickets = TicketsField(required=False)
-    price_tier = forms.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+    price_tier = forms.IntegerField(required=False, min_value=1, max_value=BigIntegerField.MAX_BIGINT)
     quantity = forms.IntegerField(required=False, min_value=1, max_value=1000)
 
     def clean(self) -> dict[str, Any]:

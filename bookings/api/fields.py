@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import BigIntegerField
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
-
-MAX_ID = 2**63 - 1
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -41,7 +40,7 @@ class TextField(serializers.CharField):
 
 class TicketIdField(WholeNumberField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
+        super().__init__(min_value=1, max_value=BigIntegerField.MAX_BIGINT, **kwargs)
 
 
 class AddressField(serializers.EmailField):
