@@ -1,6 +1,6 @@
-"""The Celery application and its timetable.
+"""The Celery application. Its timetable is `CELERY_BEAT_SCHEDULE` in the settings.
 
-Every entry is safe to run twice, at once, or never: rows in the database say what is
+Every entry of it is safe to run twice, at once, or never: rows in the database say what is
 to be done, and a task that finds nothing to do ends at once.
 """
 
