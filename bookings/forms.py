@@ -22,7 +22,9 @@ class TicketsField(forms.Field):
     def to_python(self, value: Any) -> list[int]:
         found = []
         for text in value or []:
-            if not (text.isascii() and text.isdigit()) or int(text) > BigIntegerField.MAX_BIGINT:
+            # The length first: Python refuses to read a number of thousands of digits.
+            is_number = text.isascii() and text.isdigit() and len(text) < 20
+            if not is_number or int(text) > BigIntegerField.MAX_BIGINT:
                 raise forms.ValidationError(_("That is not a ticket."), code="invalid")
             found.append(int(text))
         return list(dict.fromkeys(found))

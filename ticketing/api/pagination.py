@@ -34,7 +34,8 @@ class CursorPagination(pagination.CursorPagination):
         asked = request.query_params.get(self.page_size_query_param)
         if asked is None:
             return self.page_size
-        if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= self.max_page_size:
+        is_number = asked.isascii() and asked.isdigit() and len(asked) < 10
+        if not is_number or not 1 <= int(asked) <= self.max_page_size:
             detail = _t("Must be a whole number from 1 to %(largest)s.") % {"largest": self.max_page_size}
             raise InvalidParameter("page_size", detail)
         return int(asked)
