@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from bookings import exceptions, services
+from bookings import exceptions, payments, services
 from bookings.models import Booking
 from bookings.services import Buyer, hold_best_available, hold_tickets
 from events import locks
@@ -174,6 +174,20 @@ def test_limit_counts_all_live_and_booked_bookings_of_an_account():
     hold_tickets(event=event, ticket_ids=ids[2:3], buyer=buyer)
     hold_tickets(event=event, ticket_ids=ids[3:6], buyer=Buyer(account=make_user()))
     assert states(event) == ["reserved"] * 6
+
+
+def test_limit_counts_booked_tickets_after_their_hold_is_over():
+    event = make_seated_event(seats=4, price="0.00", max_tickets_per_booking=3)
+    ids = ticket_ids(event)
+    booking = hold_tickets(event=event, ticket_ids=ids[:2], buyer=GUEST).booking
+    payments.start_payment(booking_id=booking.pk)
+    Booking.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+
+    with pytest.raises(exceptions.LimitExceeded):
+        hold_tickets(event=event, ticket_ids=ids[2:], buyer=GUEST)
+    hold_tickets(event=event, ticket_ids=ids[2:3], buyer=GUEST)
+
+    assert states(event) == ["booked", "booked", "reserved", "available"]
 
 
 def test_limit_forgets_lapsed_and_released_holds():
