@@ -32,7 +32,14 @@ from bookings.exceptions import (
     NotOnSale,
     TicketsUnavailable,
 )
-from bookings.models import Booking, BookingItem, IdempotencyKey, User, hash_secret
+from bookings.models import (
+    IDEMPOTENCY_LIFETIME,
+    Booking,
+    BookingItem,
+    IdempotencyKey,
+    User,
+    hash_secret,
+)
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
 from events import locks
 from events.models import Event, PriceTier, Ticket
@@ -447,7 +454,7 @@ def sweep_expired_holds() -> int:
     while closed := _sweep_batch():
         swept += closed
     _release_ghost_locks()
-    IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(days=1)).delete()
+    IdempotencyKey.objects.filter(created_at__lte=Now() - IDEMPOTENCY_LIFETIME).delete()
     return swept
 
 
