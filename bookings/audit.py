@@ -72,11 +72,11 @@ CHECKS: dict[str, str] = {
         WHERE price.sum <> paid.sum
     """,
     "I3 booking {0}: its total is {1}, its items cost {2}": """
-        SELECT booking.reference, booking.total, sum(item.price)
+        SELECT booking.reference, booking.total, coalesce(sum(item.price), 0)
         FROM bookings_booking booking
-        JOIN bookings_bookingitem item ON item.booking_id = booking.id
+        LEFT JOIN bookings_bookingitem item ON item.booking_id = booking.id
         GROUP BY booking.id
-        HAVING booking.total <> sum(item.price)
+        HAVING booking.total <> coalesce(sum(item.price), 0)
     """,
     "I3 payment {0} is {1} {2}, its booking {3} {4}": """
         SELECT payment.id, payment.amount, payment.currency, booking.total, booking.currency
