@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from bookings.querysets import BookingQuerySet, PaymentQuerySet
@@ -32,6 +32,14 @@ def make_reference() -> str:
 def make_code() -> str:
     """A ticket's code: 128 random bits, which nobody guesses."""
     return secrets.token_urlsafe(16)
+
+
+def make_access_token(booking_id: uuid.UUID) -> str:
+    """A guest's proof that a booking is theirs: nobody guesses it, and it is the same each time it is made.
+
+    So that the first answer to a hold can be given again without the token lying about anywhere.
+    """
+    return salted_hmac("bookings.access-token", str(booking_id), algorithm="sha256").hexdigest()
 
 
 def hash_secret(secret: str) -> str:
@@ -275,7 +283,8 @@ class Payment(models.Model):
                 name="payment_undecided_while_pending",
             ),
             models.CheckConstraint(
-                condition=~Q(status="captured") | ~Q(decision=""), name="payment_captured_only_if_decided"
+                condition=~Q(status__in=["authorised", "captured"]) | ~Q(decision=""),
+                name="payment_decided_once_authorised",
             ),
             models.UniqueConstraint(
                 fields=["booking"], condition=Q(status="pending"), name="payment_one_open_per_booking"
@@ -342,9 +351,10 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=255)
     # Of method, path and body: the same key with another request is refused.
     fingerprint = models.CharField(max_length=64)
-    status_code = models.PositiveSmallIntegerField()
+    # Empty while the request is being answered.
+    status_code = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(encoder=DjangoJSONEncoder, null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from bookings.models import (
     IdempotencyKey,
     User,
     hash_secret,
+    make_access_token,
 )
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
 from events import locks
@@ -179,7 +179,7 @@ def _reserve(
     tickets = _lock_available(event, pick())
     if len(tickets) != quantity:
         raise TicketsUnavailable
-    token = secrets.token_urlsafe(24)
+    token = make_access_token(booking_id)
     booking = Booking.objects.create(
         id=booking_id,
         event=event,

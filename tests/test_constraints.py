@@ -91,7 +91,7 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "payment_decision_valid": lambda booking: pay(booking, status="authorised", decision="other"),
     "payment_amount_not_negative": lambda booking: pay(booking, amount=-1),
     "payment_undecided_while_pending": lambda booking: pay(booking, decision="void"),
-    "payment_captured_only_if_decided": lambda booking: pay(booking, status="captured"),
+    "payment_decided_once_authorised": lambda booking: pay(booking, status="authorised"),
     "payment_one_open_per_booking": two_payments(),
     "payment_one_success_per_booking": two_payments(status="captured", decision="capture"),
     "payment_reference_unique": two_payments(status="declined", gateway_reference="same"),

@@ -12,9 +12,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -33,6 +35,9 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 
 # Not kept: the first was found wrong before anything was tried, the second may go well next time.
 NOT_KEPT = (InvalidTickets, GatewayUnavailable)
+
+# A claim whose request has not answered by then is taken to be of one that died.
+CLAIM = timedelta(seconds=30)
 
 Perform = Callable[[], Response]
 Refuse = Callable[[Exception], Response]
@@ -67,24 +72,36 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
     with transaction.atomic():
         if not _lock(caller, key):
             raise RequestInProgress
-        return _first_or_new(request, caller, key, transaction.atomic()(perform), refuse)
+        if (first := first_answer(request, caller, key)) is not None:
+            return first
+        return _answer_and_keep(request, caller, key, transaction.atomic()(perform), refuse)
 
 
 def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Refuse) -> Response:
     """Like `answer_once`, for work that calls a gateway and so may not run inside a transaction.
 
-    `perform` must be safe to run twice by itself: until the first answer is stored, it is.
+    The key is claimed first, in a transaction of its own. `perform` must be safe to run twice by
+    itself: a claim whose request died is taken over by the next.
     """
     key = read_key(request)
     if key is None:
         return perform()
-    return _first_or_new(request, caller, key, perform, refuse)
+    with transaction.atomic():
+        if not _lock(caller, key):
+            raise RequestInProgress
+        if (first := first_answer(request, caller, key)) is not None:
+            return first
+        claim = keep_answer(request, caller, key)
+    try:
+        return _answer_and_keep(request, caller, key, perform, refuse)
+    except BaseException:
+        # Nothing to say again: the same key may be tried anew.
+        IdempotencyKey.objects.filter(pk=claim.pk, status_code=None).delete()
+        raise
 
 
-def _first_or_new(request: Request, caller: str, key: str, perform: Perform, refuse: Refuse) -> Response:
-    """What was answered before; else what `perform` answers now, or `refuse` for it, which is kept."""
-    if (first := first_answer(request, caller, key)) is not None:
-        return first
+def _answer_and_keep(request: Request, caller: str, key: str, perform: Perform, refuse: Refuse) -> Response:
+    """What `perform` answers, or `refuse` for it, kept for whoever asks again."""
     try:
         answer = perform()
     except NOT_KEPT:
@@ -110,7 +127,8 @@ def read_key(request: Request) -> str | None:
 def first_answer(request: Request, caller: str, key: str) -> Response | None:
     """What was answered the first time; None where there was none within the key's lifetime.
 
-    Raises `KeyReused` where the key stands for another request.
+    Raises `KeyReused` where the key stands for another request, and `RequestInProgress` where
+    that is still being answered.
     """
     kept = IdempotencyKey.objects.filter(
         caller=caller, key=key, created_at__gt=Now() - IDEMPOTENCY_LIFETIME
@@ -119,6 +137,10 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
         return None
     if kept.fingerprint != fingerprint(request):
         raise KeyReused
+    if kept.status_code is None:
+        if timezone.now() - kept.created_at < CLAIM:
+            raise RequestInProgress
+        return None
     content_type = "application/problem+json" if kept.status_code >= 400 else None
     return Response(
         kept.body,
@@ -128,20 +150,16 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
     )
 
 
-def keep_answer(request: Request, caller: str, key: str, answer: Response) -> None:
-    """Store the answer under the key, unless one is there already; one that is too old is not."""
-    mine = IdempotencyKey.objects.filter(caller=caller, key=key)
-    mine.filter(created_at__lte=Now() - IDEMPOTENCY_LIFETIME).delete()
-    mine.get_or_create(
-        caller=caller,
-        key=key,
-        defaults={
-            "fingerprint": fingerprint(request),
-            "status_code": answer.status_code,
-            # As it was sent, to the last digit of its times.
-            "body": json.loads(JSONRenderer().render(answer.data)),
-        },
-    )
+def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> IdempotencyKey:
+    """Store the answer under the key; without one, the claim that it is being worked on."""
+    found = {
+        "fingerprint": fingerprint(request),
+        "status_code": None if answer is None else answer.status_code,
+        # As it was sent, to the last digit of its times.
+        "body": None if answer is None else json.loads(JSONRenderer().render(answer.data)),
+        "created_at": timezone.now(),
+    }
+    return IdempotencyKey.objects.update_or_create(caller=caller, key=key, defaults=found)[0]
 
 
 def fingerprint(request: Request) -> str:

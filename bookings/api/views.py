@@ -29,7 +29,7 @@ from bookings.api.serializers import (
     StartPaymentSerializer,
 )
 from bookings.exceptions import InvalidNotice
-from bookings.models import Booking, BookingItem, Payment, User
+from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_access_token
 from bookings.payments import start_payment, store_notice
 from bookings.permissions import TOKEN_HEADER, booking_tokens, bookings_visible_to
 from bookings.querysets import BookingQuerySet, PaymentQuerySet
@@ -123,13 +123,18 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
     def post(self, request: Request) -> Response:
         account = account_of(request)
         address = request.META.get("REMOTE_ADDR") or None
-        caller = f"account:{account.pk}" if account else f"address:{address}"
-        return answer_once(
+        # Guests behind one address are told apart by their programs, as far as that goes.
+        guest = hash_secret(f"{address} {request.headers.get('User-Agent')}")[:32]
+        answer = answer_once(
             request,
-            caller=caller,
+            caller=f"account:{account.pk}" if account else f"guest:{guest}",
             perform=lambda: self._hold(request, account, address),
             refuse=self.handle_exception,
         )
+        if answer.status_code == 201:
+            # Added last, so that it is not stored with the answer.
+            answer.data["access_token"] = make_access_token(UUID(answer.data["id"]))
+        return answer
 
     def _hold(self, request: Request, account: User | None, address: str | None) -> Response:
         form = HoldSerializer(data=request.data)
@@ -137,8 +142,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
         wish = form.validated_data
         email = wish.get("email") or (account.email if account else "")
         held = _hold(wish, Buyer(account=account, email=email, address=address))
-        body = {**describe(held.booking.pk, request), "access_token": held.access_token}
-        return Response(body, status=201)
+        return Response(describe(held.booking.pk, request), status=201)
 
 
 def _hold(wish: dict[str, Any], buyer: Buyer) -> HeldBooking:

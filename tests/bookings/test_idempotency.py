@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
@@ -239,9 +240,9 @@ def test_while_the_first_is_running_the_second_waits_for_nothing(client: Client,
     seconds = []
     keep_answer = idempotency.keep_answer
 
-    def keep_and_ask_again(*facts: Any) -> None:
+    def keep_and_ask_again(*facts: Any) -> IdempotencyKey:
         seconds.extend(run_together([lambda: post(Client(), wish(event, 0))]))
-        keep_answer(*facts)
+        return keep_answer(*facts)
 
     monkeypatch.setattr(idempotency, "keep_answer", keep_and_ask_again)
     first = post(client, wish(event, 0))
@@ -252,6 +253,57 @@ def test_while_the_first_is_running_the_second_waits_for_nothing(client: Client,
         (409, "request_in_progress")
     ]
     assert post(client, wish(event, 0)).json() == first.json()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_a_payment_is_being_started_its_key_is_taken(client: Client, event: Event, monkeypatch):
+    made = post(client, wish(event, 0)).json()
+    url, token = f"{BOOKINGS}{made['id']}/payments/", {"X-Booking-Token": made["access_token"]}
+    return_url = {"return_url": f"{settings.SITE_URL}/elsewhere/"}
+    seconds = []
+
+    def start(**facts: Any) -> Payment:
+        for body in ({}, return_url):
+            seconds.extend(run_together([lambda: post(Client(), body, url=url, **token)]))  # noqa: B023
+        return start_payment(**facts)
+
+    monkeypatch.setattr("bookings.api.views.start_payment", start)
+    first = post(client, {}, url=url, **token)
+    monkeypatch.undo()
+
+    assert first.status_code == 201
+    assert [second.json()["code"] for second in seconds] == ["request_in_progress", "idempotency_key_reused"]
+    assert post(client, {}, url=url, **token).json() == first.json()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payment_whose_first_request_died_can_be_started_with_the_same_key(client, event, monkeypatch):
+    made = post(client, wish(event, 0)).json()
+    url, token = f"{BOOKINGS}{made['id']}/payments/", {"X-Booking-Token": made["access_token"]}
+    post(client, {}, url=url, **token)
+    claim = IdempotencyKey.objects.filter(body__redirect_url__isnull=False)
+    claim.update(status_code=None, body=None, created_at=timezone.now() - idempotency.CLAIM)
+
+    assert post(client, {}, url=url, **token).status_code == 201
+    assert Payment.objects.count() == 1
+
+
+def test_access_token_is_not_stored_with_the_answer(client: Client, event: Event):
+    first = post(client, wish(event, 0))
+
+    assert "access_token" not in IdempotencyKey.objects.get().body
+    again = post(client, wish(event, 0))
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json() == first.json()
+    assert Booking.objects.get().has_access_token(again.json()["access_token"])
+
+
+def test_guests_behind_one_address_are_told_apart_by_their_programs(client: Client, event: Event):
+    first = post(client, wish(event, 0), **{"User-Agent": "one"})
+    second = post(client, wish(event, 0), **{"User-Agent": "two"})
+
+    assert (first.status_code, second.status_code) == (201, 409)
+    assert "access_token" not in second.json()
 
 
 @pytest.mark.django_db(transaction=True)
