@@ -4,8 +4,9 @@ import contextlib
 import hashlib
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ticketing.local import LocalError, say
@@ -15,14 +16,18 @@ from ticketing.local.paths import CHECKOUT, LOCAL
 
 DATABASE = LOCAL / "postgres"
 SCHEMA_STAMP = DATABASE / "schema.stamp"
+# A migration may take its time, unlike a request.
+PATIENT = {"PGOPTIONS": "-c statement_timeout=0"}
+# How many seconds the demonstration's events come before the web server.
+HEAD_START_SECONDS = 15.0
 MANAGE = [sys.executable, str(CHECKOUT / "manage.py")]
 
 
 def prepare(environment: dict[str, str], *, is_ours: bool) -> None:
     """Bring the static files and the database up to date.
 
-    Where the database `is_ours`, an engine of this checkout, it gets the demonstration too, and is left
-    alone when there is nothing new for it.
+    Where the database `is_ours`, an engine of this checkout, it is left alone when there is nothing new
+    for it.
     """
     (LOCAL / "mail").mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as beside:
@@ -32,30 +37,48 @@ def prepare(environment: dict[str, str], *, is_ours: bool) -> None:
             say("Preparing the static files.")
             command = [*MANAGE, "collectstatic", "--noinput", "-v0"]
             collecting = beside.enter_context(apart(command, environment))
-        # A migration may take its time, unlike a request.
-        patient = environment | {"PGOPTIONS": "-c statement_timeout=0"}
         if is_ours:
-            fill_our_database(patient)
+            migrate_our_database(environment | PATIENT)
         else:
-            step("migrate", "--noinput", "-v0", environment=patient)
+            step("migrate", "--noinput", "-v0", environment=environment | PATIENT)
         if collecting is not None:
             if collecting.wait():
                 raise LocalError("`manage.py collectstatic` failed, as it says above")
             static.set()
 
 
-def fill_our_database(environment: dict[str, str]) -> None:
-    """Migrate it, and make the demonstration, each only when it is due."""
+def migrate_our_database(environment: dict[str, str]) -> None:
+    """Migrate it, when that is due."""
     schema = Stamp(SCHEMA_STAMP, migrations())
     if not schema.is_current:
         say("Bringing the database up to date.")
         step("migrate", "--noinput", "-v0", environment=environment)
         schema.set()
-    demo = Stamp(DATABASE / "demo.stamp", [json.dumps(demo_logins()).encode()])
-    if not demo.is_current:
-        say("Making the demonstration's events.")
-        step("demo", environment=environment)
-        demo.set()
+
+
+@contextlib.contextmanager
+def demonstration(environment: dict[str, str], *, is_ours: bool) -> Iterator[Callable[[], None]]:
+    """Make the demonstration's events, when they are due, and go on beside the site where that takes long.
+
+    Gives a function to call now and then, which notes that all are made.
+    """
+    stamp = Stamp(DATABASE / "demo.stamp", [json.dumps(demo_logins()).encode()])
+    if not is_ours or stamp.is_current:
+        yield lambda: None
+        return
+    say("Making the demonstration's events.")
+    with apart([*MANAGE, "demo"], environment | PATIENT) as child:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(HEAD_START_SECONDS)
+
+        def tend() -> None:
+            if child.poll() == 0 and not stamp.is_current:
+                stamp.set()
+
+        tend()
+        if child.returncode:
+            raise LocalError("`manage.py demo` failed, as it says above")
+        yield tend
 
 
 def step(command: str, *options: str, environment: dict[str, str]) -> None:

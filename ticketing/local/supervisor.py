@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ticketing.local import LocalError, say
 from ticketing.local.children import apart, attached, end_on_signals
@@ -19,7 +19,7 @@ from ticketing.local.engines import Engine
 from ticketing.local.environment import addresses, demo_logins, engines_for, for_application, for_tests, given
 from ticketing.local.locks import AFTERMATH_SECONDS, guests_lock, owners_lock, ownership, scratch_directory
 from ticketing.local.paths import LOCAL, make_local
-from ticketing.local.preparation import MANAGE, forget_schema, prepare
+from ticketing.local.preparation import MANAGE, demonstration, forget_schema, prepare
 
 ANSWER_SECONDS = 60.0
 
@@ -33,8 +33,10 @@ def run(port: int) -> None:
         with running(engines_for(LOCAL, given())) as engines:
             lock.write(verb="run", site_url=site_url)
             environment = for_application(engines, site_url)
-            prepare(environment, is_ours="DATABASE_URL" in addresses(engines))
-            serve(port, environment, engines)
+            is_ours = "DATABASE_URL" in addresses(engines)
+            prepare(environment, is_ours=is_ours)
+            with demonstration(environment, is_ours=is_ours) as tend_demonstration:
+                serve(port, environment, engines, tend_demonstration)
 
 
 def manage(arguments: list[str], site_url: str) -> int:
@@ -123,8 +125,11 @@ def running(engines: list[Engine]) -> Iterator[list[Engine]]:
         yield engines
 
 
-def serve(port: int, environment: dict[str, str], engines: list[Engine]) -> None:
-    """Run the application, say where it is when it answers, and start an engine that died again."""
+def serve(port: int, environment: dict[str, str], engines: list[Engine], tend: Callable[[], None]) -> None:
+    """Run the application, say where it is when it answers, and start an engine that died again.
+
+    `tend` is called all the while.
+    """
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
     is_announced = False
     patience = time.monotonic() + ANSWER_SECONDS
@@ -142,6 +147,7 @@ def serve(port: int, environment: dict[str, str], engines: list[Engine]) -> None
                 announce(port, with_demo="DATABASE_URL" in addresses(engines))
             if not is_announced and time.monotonic() > patience:
                 raise LocalError("the web server does not answer; it may have said above why")
+            tend()
             time.sleep(0.2)
     raise LocalError("a process of the application ended, as it says above")
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from bookings.demo.accounts import Login, ensure_logins, ensure_purchases
+from bookings.demo.accounts import ensure_logins, ensure_purchases
 from bookings.demo.building import build_season
 from bookings.demo.season import plan_season
 from events.progress import ProgressBar
@@ -31,18 +31,15 @@ class Command(BaseCommand):
             )
         if not 1 <= events <= MOST_EVENTS:
             raise CommandError(f"A season has from 1 to {MOST_EVENTS:,} events.")
+        # First, so that somebody can sign in while the season is being made.
+        for login in ensure_logins():
+            if login.password:
+                self.stdout.write(f"{login.email}, password {login.password}")
         season = plan_season(timezone.now().date(), events)
         bar = ProgressBar(self.stderr, label="Season", total=len(season))
         made = build_season(season, bar.show, jobs=max(1, jobs))
         bar.clear()
-        logins = ensure_logins()
         ensure_purchases()
         self.stdout.write(
             f"{made} events were made." if made else f"The season is there: {len(season)} events."
         )
-        for login in logins:
-            self.stdout.write(describe(login))
-
-
-def describe(login: Login) -> str:
-    return f"{login.email}, password {login.password}" if login.password else login.email
