@@ -253,9 +253,11 @@ class Event(models.Model):
     def sale_state(self) -> SaleState:
         """What a buyer sees. Needs `EventQuerySet.with_sale_facts()`; never queries."""
         now = timezone.now()
-        if self.status in {self.Status.CANCELLED, self.Status.POSTPONED} or now >= self.sale_ends_at:
+        if self.status == self.Status.CANCELLED or now >= self.sale_ends_at:
             return self.SaleState.ENDED
-        if not self.has_tickets or (self.on_sale_at is not None and now < self.on_sale_at):
+        if self.status == self.Status.POSTPONED or not self.has_tickets:
+            return self.SaleState.UPCOMING
+        if self.on_sale_at is not None and now < self.on_sale_at:
             return self.SaleState.UPCOMING
         return self.SaleState.ON_SALE if self.has_available else self.SaleState.SOLD_OUT
 

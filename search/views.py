@@ -12,29 +12,37 @@ from django.views.decorators.http import require_safe
 
 from events.models import Event
 from events.requests import HtmxHttpRequest
+from search.api.parameters import NAMES
 from search.filters import EventFilter
 from search.queries import SearchResult, search_events
+
+# What others add to an address to see where people come from.
+TRACKING = ("utm_", "fbclid", "gclid", "mc_")
 
 
 @require_safe
 def search_page(request: HtmxHttpRequest) -> HttpResponse:
     """The form and what it finds; htmx is given the results alone, at the same address.
 
-    Parameters that the form does not know (a newsletter's, say) are left alone, unlike in
-    the API. Wrong ones are said beside their field, with nothing searched.
+    Wrong parameters are said beside their field, unknown ones by their names, with nothing
+    searched; only what newsletters and other sites add to our links is left alone.
     """
     asked = EventFilter(request.GET, queryset=Event.objects.all())
-    result = search_events(asked) if asked.is_valid() else None
+    unknown = [name for name in request.GET if name not in NAMES and not name.startswith(TRACKING)]
+    result = search_events(asked) if asked.is_valid() and not unknown else None
     context = {
         "form": asked.form,
         "result": result,
+        "unknown": unknown,
         "next_url": _address(request, result.next if result else None),
         "previous_url": _address(request, result.previous if result else None),
         "months": _month_links(asked, result) if result else [],
         "is_narrowed": any(request.GET.get(name) for name in asked.form.fields),
     }
     template = "search/_results.html" if request.htmx else "search/results.html"
-    response = render(request, template, context)
+    # htmx shows nothing of an answer that is an error.
+    status = 200 if result is not None or request.htmx else 400
+    response = render(request, template, context, status=status)
     # The same address answers with a page or with a part of one.
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -378,8 +378,13 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    # These tell every step of embedding a font, and every letter that it has not.
-    "loggers": {"fontTools": {"level": "WARNING"}, "fpdf": {"level": "ERROR"}},
+    "loggers": {
+        # These tell every step of embedding a font, and every letter that it has not.
+        "fontTools": {"level": "WARNING"},
+        "fpdf": {"level": "ERROR"},
+        # Anyone can send a wrong Host header; it is answered with 400, and worth no trace.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+    },
 }
 
 

@@ -50,6 +50,15 @@ def test_home_leaves_out_drafts_and_what_is_over(client: Client):
     assert b"Secret rehearsal" not in response.content
 
 
+@pytest.mark.parametrize(("status", "state"), [("postponed", "upcoming"), ("cancelled", "ended")])
+def test_event_that_is_postponed_or_cancelled_offers_nothing_to_choose(client: Client, status, state):
+    event = make_seated_event(seats=3, status=status)
+    page = client.get(event.get_absolute_url())
+    assert page.context["event"].sale_state == state
+    assert b'name="tickets"' not in page.content
+    assert b'name="price_tier"' not in page.content
+
+
 def test_event_draft_is_not_found(client: Client):
     event = make_seated_event(status=Event.Status.DRAFT, title="Secret rehearsal")
     response = client.get(event.get_absolute_url())

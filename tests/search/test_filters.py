@@ -118,7 +118,7 @@ def test_on_sale_is_the_sale_state_shown(client: Client) -> None:
         ("Sold out", "sold_out"),
         ("Tomorrow", "upcoming"),
         ("Over", "ended"),
-        ("Postponed", "ended"),
+        ("Postponed", "upcoming"),
         ("No tickets yet", "upcoming"),
     ]
 

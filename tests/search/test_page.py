@@ -40,12 +40,20 @@ def test_page_says_what_is_wrong_and_keeps_what_was_typed(client: Client) -> Non
     make_event(title="Jazz at noon")
     page = client.get("/search/", {"q": "jazz", "price_min": "cheap", "city": "Leipzig"})
     form = page.context["form"]
-    assert (page.status_code, page.context["result"], list(form.errors)) == (200, None, ["price_min"])
+    assert (page.status_code, page.context["result"], list(form.errors)) == (400, None, ["price_min"])
     assert [form[name].value() for name in ("q", "price_min", "city")] == ["jazz", "cheap", "Leipzig"]
     assert 'value="cheap"' in page.text
 
 
-def test_page_leaves_parameters_it_does_not_know_alone(client: Client) -> None:
+def test_page_names_a_parameter_it_does_not_know(client: Client) -> None:
+    make_event(title="Jazz at noon")
+    page = client.get("/search/", {"q": "jazz", "<b>foo": "1"})
+    assert (page.status_code, page.context["result"], page.context["unknown"]) == (400, None, ["<b>foo"])
+    assert "There is no filter “&lt;b&gt;foo”." in page.text
+    assert "Jazz at noon" not in page.text
+
+
+def test_page_leaves_what_newsletters_add_alone(client: Client) -> None:
     make_event(title="Jazz at noon")
     page = client.get("/search/", {"utm_source": "mail", "category": "", "price_max": ""})
     assert page.context["result"].count == 1
@@ -99,7 +107,7 @@ def test_page_takes_three_queries(client: Client, rows: int, django_assert_num_q
 
 def test_page_with_a_cursor_nobody_made_is_an_error_and_not_a_crash(client: Client) -> None:
     page = client.get("/search/", {"cursor": "nonsense"})
-    assert (page.status_code, list(page.context["form"].errors)) == (200, ["cursor"])
+    assert (page.status_code, list(page.context["form"].errors)) == (400, ["cursor"])
 
 
 def test_page_escapes_what_was_typed(client: Client) -> None:

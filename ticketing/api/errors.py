@@ -64,7 +64,7 @@ PROBLEMS: dict[str, Problem] = {
     "not_found": Problem(
         404,
         _("Not found"),
-        _("There is nothing here, or it belongs to someone else. A guest’s booking needs “X-Booking-Token”."),
+        _("There is nothing here, or it is someone else’s; a guest shows “X-Booking-Token” for a booking."),
     ),
     "method_not_allowed": Problem(
         405, _("This address does not take this method"), _("The “Allow” header lists the methods it takes.")
@@ -88,7 +88,10 @@ PROBLEMS: dict[str, Problem] = {
     "hold_expired": Problem(
         409,
         _("The hold has ended"),
-        _("The ten minutes are over and the tickets went to someone else. You are not charged. Hold others."),
+        _(
+            "The hold’s time is over: hold tickets anew. A payment that was already under way ends with these"
+            " tickets, or with the money given back."
+        ),
     ),
     "extension_limit": Problem(
         409,
@@ -271,4 +274,4 @@ def field_errors(details: Any, prefix: str = "") -> list[dict[str, str]]:
 
 def is_api(request: HttpRequest) -> bool:
     """Whether programs call this address, and get problem documents rather than pages."""
-    return request.path.startswith(("/api/", "/webhooks/"))
+    return ("/" + request.path.lstrip("/")).startswith(("/api/", "/webhooks/"))
