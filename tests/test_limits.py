@@ -62,6 +62,16 @@ def test_over_the_limit_is_a_problem_that_tells_when_to_come_again(client: Clien
     assert answers[2].headers["RateLimit"] == '"reads";r=0;t=41'
 
 
+def test_guessing_keys_is_limited_and_told(client: Client, url: str, settings):
+    settings.API_READS_PER_MINUTE = 2
+
+    answers = [client.get(url, headers={"Authorization": f"Token guess-{n}"}) for n in range(3)]
+
+    assert [answer.json()["code"] for answer in answers] == ["not_authenticated"] * 2 + ["rate_limited"]
+    assert answers[0].headers["RateLimit"] == '"reads";r=1;t=41'
+    assert answers[2].headers["Retry-After"] == "41"
+
+
 def test_reads_and_writes_are_counted_apart(client: Client, url: str, settings):
     settings.API_READS_PER_MINUTE = settings.API_WRITES_PER_MINUTE = 1
     client.get(url)

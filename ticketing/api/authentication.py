@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NoReturn
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
@@ -13,6 +14,7 @@ from rest_framework.request import Request
 
 from bookings.models import ApiKey, User, hash_secret
 from bookings.permissions import SESSION_TOKENS
+from ticketing.api.limits import address_of, count_call
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
@@ -24,12 +26,19 @@ class TokenAuthentication(authentication.BaseAuthentication):
             return None
         found = ApiKey.objects.select_related("account").filter(key_hash=hash_secret(key.strip())).first()
         if found is None or not found.account.is_active:
-            raise exceptions.AuthenticationFailed(_("This key is not valid."))
+            self._refuse(request)
         # Once an hour is enough to tell a key in use from a forgotten one.
         now = timezone.now()
         if found.last_used_at is None or now - found.last_used_at > timedelta(hours=1):
             ApiKey.objects.filter(pk=found.pk).update(last_used_at=now)
         return found.account, found
+
+    def _refuse(self, request: Request) -> NoReturn:
+        """Count the guess, which no throttle sees: those run once it is known who calls."""
+        seconds_left, is_within = count_call(request, address_of(request))
+        if not is_within:
+            raise exceptions.Throttled(wait=seconds_left)
+        raise exceptions.AuthenticationFailed(_("This key is not valid."))
 
     def authenticate_header(self, request: Request) -> str:
         return "Token"

@@ -33,23 +33,28 @@ class CallerThrottle(BaseThrottle):
     """A fixed window of a minute per caller, reads and writes apart."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        kind, limit = _budget(request)
-        now = time.time()
-        window = int(now // WINDOW_SECONDS)
-        key = f"limit:1:{kind}:{caller_of(request)}:{window}"
-        count = count_request(key)
-        self.seconds_left = max(1, int((window + 1) * WINDOW_SECONDS - now))
-        # Read by ApiHeadersMiddleware, which sees the response that a throttle never does.
-        request._request.rate_limit = (  # type: ignore[attr-defined]
-            kind,
-            limit,
-            max(0, limit - count),
-            self.seconds_left,
-        )
-        return count <= limit
+        self.seconds_left, is_within = count_call(request, caller_of(request))
+        return is_within
 
     def wait(self) -> float:
         return self.seconds_left
+
+
+def count_call(request: Request, caller: str) -> tuple[int, bool]:
+    """Count one more call; the seconds until the window ends, and whether the call is within the limit."""
+    kind, limit = _budget(request)
+    now = time.time()
+    window = int(now // WINDOW_SECONDS)
+    count = count_request(f"limit:1:{kind}:{caller}:{window}")
+    seconds_left = max(1, int((window + 1) * WINDOW_SECONDS - now))
+    # Read by ApiHeadersMiddleware, which sees the response that a throttle never does.
+    request._request.rate_limit = (  # type: ignore[attr-defined]
+        kind,
+        limit,
+        max(0, limit - count),
+        seconds_left,
+    )
+    return seconds_left, count <= limit
 
 
 def rate_limit_headers(request: Any) -> dict[str, str]:
@@ -68,6 +73,10 @@ def caller_of(request: Request) -> str:
     """A word for who calls: the account, else the network address."""
     if request.user.is_authenticated:
         return f"account:{request.user.pk}"
+    return address_of(request)
+
+
+def address_of(request: Request) -> str:
     return f"address:{request.META.get('REMOTE_ADDR')}"
 
 
