@@ -82,12 +82,14 @@ def test_clock_warns_and_gives_ten_more_minutes(open_page: Callable[..., Page], 
     choose_two_seats(page)
     page.get_by_role("button", name="Hold these seats").click()
     page.get_by_label("Your name").fill("Ada Lovelace")
-    warning = page.get_by_role("dialog", name="Two minutes left")
+    warning = page.get_by_role("dialog", name="Less than two minutes left")
     page.clock.run_for(7 * 60_000)
     expect(warning).to_be_hidden()
     page.clock.run_for(65_000)
     expect(warning).to_be_visible()
-    expect(page.locator("[data-clock-said]")).to_have_text("Two minutes left to pay for your tickets.")
+    expect(page.locator("[data-clock-said]")).to_have_text(
+        "Less than two minutes left to pay for your tickets."
+    )
     warning.get_by_role("button", name="Ten more minutes").click()
     expect(warning).to_be_hidden()
     assert Booking.objects.get().extensions_used == 1

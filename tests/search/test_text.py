@@ -196,4 +196,5 @@ def test_any_text_is_answered_or_refused(client: Client, typed: str) -> None:
         assert response.status_code in {200, 400}
         if response.status_code == 400:
             assert response.json()["code"] == "invalid_parameter"
-    assert client.get("/search/", {"q": typed}).status_code == 200
+    page = client.get("/search/", {"q": typed})
+    assert (page.status_code, page.context["result"] is None) in {(200, False), (400, True)}
