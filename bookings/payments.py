@@ -205,7 +205,7 @@ def _book(booking: Booking, payment: Payment, found: GatewayPayment) -> str:
             close_hold(booking, Booking.Status.EXPIRED)
         return _("The hold had run out, and the tickets went to someone else.")
     booking.status = Booking.Status.BOOKED
-    booking.booked_at = timezone.now()
+    booking.booked_at = now
     booking.save(update_fields=["status", "booked_at"])
     return ""
 

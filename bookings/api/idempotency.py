@@ -70,9 +70,7 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
     if key is None:
         return perform()
     with transaction.atomic():
-        if not _lock(caller, key):
-            raise RequestInProgress
-        if (first := first_answer(request, caller, key)) is not None:
+        if (first := _locked_first_answer(request, caller, key)) is not None:
             return first
         return _answer_and_keep(request, caller, key, transaction.atomic()(perform), refuse)
 
@@ -87,9 +85,7 @@ def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Ref
     if key is None:
         return perform()
     with transaction.atomic():
-        if not _lock(caller, key):
-            raise RequestInProgress
-        if (first := first_answer(request, caller, key)) is not None:
+        if (first := _locked_first_answer(request, caller, key)) is not None:
             return first
         claim = keep_answer(request, caller, key)
     try:
@@ -122,6 +118,16 @@ def read_key(request: Request) -> str | None:
     if not PRINTABLE.fullmatch(value):
         raise InvalidParameter(HEADER, _t("Must be 1 to 255 printable ASCII characters."))
     return value
+
+
+def _locked_first_answer(request: Request, caller: str, key: str) -> Response | None:
+    """`first_answer`, with the key locked until the transaction ends.
+
+    Raises `RequestInProgress` where another request has it, and as `first_answer`.
+    """
+    if not _lock(caller, key):
+        raise RequestInProgress
+    return first_answer(request, caller, key)
 
 
 def first_answer(request: Request, caller: str, key: str) -> Response | None:
