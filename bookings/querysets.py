@@ -10,7 +10,7 @@ from django.db.models import Case, CharField, Count, F, Prefetch, Q, QuerySet, V
 from django.db.models.functions import Now
 
 if typing.TYPE_CHECKING:
-    from bookings.models import Booking, Payment, User
+    from bookings.models import Booking, Payment, PaymentNotice, Refund, User
 
 
 class BookingQuerySet(QuerySet["Booking"]):
@@ -83,11 +83,26 @@ class PaymentQuerySet(QuerySet["Payment"]):
         return self.filter(status="pending")
 
     def decided_but_unfinished(self) -> Self:
-        """Money that is to be taken or given back, and has not been."""
-        return self.filter(Q(status="authorised") & ~Q(decision="") | Q(status="captured", decision="void"))
+        """Authorised money that is to be taken or given back, and has not been."""
+        return self.filter(Q(status="authorised") & ~Q(decision=""))
 
     def due(self) -> Self:
         return self.filter(next_attempt_at__lte=Now())
 
     def open_longer_than(self, age: timedelta) -> Self:
         return self.filter(created_at__lte=Now() - age)
+
+
+class RefundQuerySet(QuerySet["Refund"]):
+    """Refunds by what is still to be done about them."""
+
+    def to_do(self) -> Self:
+        """Money that was promised back and has not gone yet, and whose next try is due."""
+        return self.filter(status="requested", next_attempt_at__lte=Now())
+
+
+class NoticeQuerySet(QuerySet["PaymentNotice"]):
+    """Notices by what is still to be done about them."""
+
+    def to_apply(self) -> Self:
+        return self.filter(status="waiting", next_attempt_at__lte=Now())

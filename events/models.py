@@ -197,6 +197,24 @@ class Event(models.Model):
         validators=[MaxValueValidator(10)],
         help_text=_("Ten minutes each. Lower it for an on-sale with a rush."),
     )
+    refunds_until = models.DateTimeField(
+        _("buyers may return tickets until"),
+        null=True,
+        blank=True,
+        help_text=_("Empty: only staff give money back."),
+    )
+    refund_fee = models.DecimalField(
+        _("fee for a returned ticket"),
+        max_digits=10,
+        decimal_places=2,
+        default=Decimal(0),
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=_("Kept of each ticket that its buyer returns; never more than its price."),
+    )
+    # Set where an event is postponed: buyers who cannot come on the new date pay no fee.
+    free_refunds_until = models.DateTimeField(
+        _("returns without a fee until"), null=True, blank=True, help_text=_("After a postponement.")
+    )
     website = models.URLField(_("website"), max_length=500, blank=True)
     # Where an imported event came from, so that importing it again changes nothing.
     source_key = models.CharField(max_length=200, unique=True, null=True, blank=True, editable=False)
@@ -236,6 +254,7 @@ class Event(models.Model):
                 condition=Q(status__in=["draft", "published", "postponed", "cancelled"]),
                 name="event_status_valid",
             ),
+            models.CheckConstraint(condition=Q(refund_fee__gte=0), name="event_refund_fee_not_negative"),
         ]
         indexes = [models.Index(fields=["status", "starts_at", "id"], name="event_listing")]
 
