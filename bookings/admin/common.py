@@ -1,0 +1,57 @@
+"""What the pages for support staff share: rows to look at, actions that go through services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.utils.translation import gettext as _t
+
+from bookings.exceptions import BoxOfficeError
+from bookings.refusals import explain
+
+STATUS_COLOURS = {
+    "reserved": "warning",
+    "booked": "success",
+    "expired": "default",
+    "released": "default",
+    "cancelled": "danger",
+    "refunded": "info",
+    "pending": "warning",
+    "authorised": "info",
+    "captured": "success",
+    "declined": "danger",
+    "voided": "default",
+}
+
+
+class LookOnly:
+    """No row of it is made, changed or deleted by a form."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def do_each(
+    request: HttpRequest, rows: Iterable[tuple[UUID, str]], service: Callable[[UUID], object], verb: str
+) -> None:
+    """Call the service for each row (its id, its booking's reference); say what was done and what refused."""
+    done = 0
+    for row_id, reference in rows:
+        try:
+            service(row_id)
+        except BoxOfficeError as refusal:
+            messages.error(request, f"{reference}: {explain(refusal)}")
+        else:
+            done += 1
+    if done:
+        messages.success(request, _t("%(verb)s: %(done)d.") % {"verb": verb, "done": done})
