@@ -279,6 +279,13 @@ class EventAdmin(ModelAdmin):
                 "description": _("Save the event with its price tiers below, then publish it."),
             },
         ),
+        (
+            _("Returned tickets"),
+            {
+                "fields": ["refunds_until", "refund_fee", "free_refunds_until"],
+                "description": _("Whether buyers may give tickets back themselves; staff always can."),
+            },
+        ),
     ]
 
     class Media:
