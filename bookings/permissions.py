@@ -16,15 +16,36 @@ from bookings.querysets import BookingQuerySet
 
 TOKEN_HEADER = "X-Booking-Token"  # noqa: S105  # The name of a header.
 SESSION_TOKENS = "booking_tokens"
+# Django's own right to add a row, here to give money back.
+REFUND_RIGHT = "bookings.add_refund"
 
 
 def bookings_visible_to(
     account: AbstractBaseUser | AnonymousUser, tokens: Iterable[str] = (), *, to_change: bool = False
 ) -> BookingQuerySet:
     """The bookings that somebody may see, or with `to_change` may change."""
+    right = "bookings.change_booking" if to_change else "bookings.view_booking"
+    return _own_or_all(account, tokens, is_staff_for=right)
+
+
+def bookings_refundable_by(
+    account: AbstractBaseUser | AnonymousUser, tokens: Iterable[str] = ()
+) -> BookingQuerySet:
+    """The bookings for which somebody may ask for money back; whether any is given is another question."""
+    return _own_or_all(account, tokens, is_staff_for=REFUND_RIGHT)
+
+
+def may_refund_any(account: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whether somebody gives money back as staff does: at any time, without a fee."""
+    return isinstance(account, User) and account.has_perm(REFUND_RIGHT)
+
+
+def _own_or_all(
+    account: AbstractBaseUser | AnonymousUser, tokens: Iterable[str], *, is_staff_for: str
+) -> BookingQuerySet:
     wanted = Q(access_token_hash__in=[hash_secret(token) for token in tokens])
     if isinstance(account, User):
-        if account.has_perm("bookings.change_booking" if to_change else "bookings.view_booking"):
+        if account.has_perm(is_staff_for):
             return Booking.objects.all()
         wanted |= Q(account=account)
     return Booking.objects.filter(wanted)
