@@ -78,6 +78,16 @@ class BookingClosed(BoxOfficeError):
         self.status = status
 
 
+class NotRefundable(BoxOfficeError):
+    """The event's rules do not let its buyers return these tickets; `reason` says why, in their words."""
+
+    code = "permission_denied"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class InvalidTickets(BoxOfficeError):
     """The wanted tickets are not ones of this event, or the wish makes no sense."""
 
@@ -96,3 +106,7 @@ class GatewayUnavailable(BoxOfficeError):
 
 class InvalidNotice(Exception):
     """A payment notice whose signature, time stamp or form is wrong."""
+
+
+class InvalidCode(Exception):
+    """What was scanned or typed is no ticket's code, or its signature is wrong."""

@@ -179,6 +179,7 @@ def test_sandbox_is_a_warning_only_where_all_else_is_production(settings):
 
 
 PRODUCTION = {
+    "TICKET_SIGNING_KEY": "b2Zmc3BpbmcsIGJlYXJzIGFuZCBzaWx2ZXIgc3Bvb24=",
     "SECRET_KEY": "0123456789abcdef" * 4,
     "SITE_URL": "https://tickets.example.org",
     "SANDBOX_GATEWAY": "0",

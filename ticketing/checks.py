@@ -164,6 +164,21 @@ def check_secret_key(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessag
     ]
 
 
+@register(Tags.security, deploy=True)
+def check_ticket_key(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
+    """Printed tickets should outlive the site's secret key."""
+    if not settings.SECURE or settings.TICKET_SIGNING_KEY:
+        return []
+    return [
+        CheckWarning(
+            "Ticket codes are signed with a key that follows from SECRET_KEY: "
+            "a new one makes doors refuse the pictures on all tickets printed before.",
+            hint="Set TICKET_SIGNING_KEY: head -c 32 /dev/urandom | base64",
+            id="holdfast.W010",
+        )
+    ]
+
+
 @register(Tags.security)
 def check_gateways(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
     """Every configured gateway must load."""

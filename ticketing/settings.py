@@ -4,6 +4,7 @@ A value that is missing or makes no sense stops the start with a message instead
 running on a guess.
 """
 
+import base64
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,6 +32,21 @@ if not SECRET_KEY:
         "SECRET_KEY is not set. Put 50 or more random characters into the environment; "
         "on your own machine `make run` and `make manage` do it for you."
     )
+
+
+def signing_key(name: str) -> bytes:
+    """The 32 bytes of a key that the environment has in base64, or none."""
+    try:
+        key = base64.b64decode(env.str(name, ""), validate=True)
+    except ValueError:
+        key = b"?"
+    if key and len(key) != 32:
+        raise ImproperlyConfigured(f"{name} must be 32 bytes in base64: head -c 32 /dev/urandom | base64")
+    return key
+
+
+# Signs the codes on tickets (Ed25519). Without it the key follows from SECRET_KEY.
+TICKET_SIGNING_KEY = signing_key("TICKET_SIGNING_KEY")
 
 SITE_NAME = env.str("SITE_NAME", "Holdfast")
 # Links in mails and payment notices are built from this, never from a request's Host header.
@@ -66,6 +82,7 @@ INSTALLED_APPS = [
     "search",
     "bookings",
     "bookings.sandbox",
+    "bookings.outbox",
 ]
 
 MIDDLEWARE = [
