@@ -1,0 +1,87 @@
+"""Putting mails into the outbox, in the transaction of what they tell of.
+
+What each kind's text needs in `facts`, beyond the booking (all of it may be left out):
+
+- `payment_failed`: `reason`, in words for the buyer.
+- `refunded`: `refund`, the id of the `Refund`.
+- `event_changed`, `event_postponed`: `old_starts_at` and `old_ends_at`, `old_venue` (a name), and
+  `reason`, in words for the buyer; `refunds_until` where tickets can be returned for a while.
+- `event_cancelled`: `reason`, and `refund`, the id of the `Refund`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from bookings.models import Booking
+from bookings.outbox.models import Mail
+from bookings.querysets import BookingQuerySet
+from events.wake_up import wake_up
+
+
+def queue_mail(
+    kind: Mail.Kind,
+    booking: Booking,
+    *,
+    key: str = "",
+    delay: timedelta = timedelta(0),
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Write down, in the caller's transaction, that the booking's buyer is to be mailed.
+
+    `key` tells one occasion from another of the same kind: the same booking, kind and key is
+    mailed once. A booking without an address is mailed nothing.
+    """
+    if not booking.email:
+        return
+    mail = Mail(
+        kind=kind,
+        booking=booking,
+        key=f"{kind}:{booking.pk}:{key}",
+        facts=facts or {},
+        next_attempt_at=Now() + delay,
+    )
+    Mail.objects.bulk_create([mail], ignore_conflicts=True)
+    if not delay:
+        _send_soon_after_commit()
+
+
+def queue_mails(
+    kind: Mail.Kind, bookings: BookingQuerySet, *, key: str, facts: dict[str, Any] | None = None
+) -> int:
+    """Write down that the buyers of all these bookings are to be mailed; returns how many will be.
+
+    One statement, whatever their number, in the caller's transaction. What was queued before
+    under the same kind and key is left as it is.
+    """
+    chosen, parameters = bookings.exclude(email="").order_by().values("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO outbox_mail (id, kind, booking_id, key, facts, is_bulk, state, attempts,
+                next_attempt_at, error, "to", subject, text, html, message_id, created_at)
+            SELECT gen_random_uuid(), %s, chosen.id, %s || ':' || chosen.id || ':' || %s, %s, true, 'waiting',
+                0, statement_timestamp(), '', '', '', '', '', '', statement_timestamp()
+            FROM ({chosen}) AS chosen (id)
+            ON CONFLICT (key) DO NOTHING
+            """,  # noqa: S608  # The subquery is compiled by Django, its values are parameters.
+            [str(kind), str(kind), key, json.dumps(facts or {}, cls=DjangoJSONEncoder), *parameters],
+        )
+        queued: int = cursor.rowcount
+    if queued:
+        _send_soon_after_commit()
+    return queued
+
+
+def _send_soon_after_commit() -> None:
+    """Haste alone: the timetable finds what is waiting."""
+    # Here and not above: the task sends, and what sends imports what queues.
+    from bookings.outbox.tasks import send_mails
+
+    transaction.on_commit(lambda: wake_up(send_mails), robust=True)
