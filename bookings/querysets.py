@@ -100,6 +100,13 @@ class RefundQuerySet(QuerySet["Refund"]):
         """Money that was promised back and has not gone yet, and whose next try is due."""
         return self.filter(status="requested", next_attempt_at__lte=Now())
 
+    def with_tickets(self) -> Self:
+        """Refunds with the items that came back, in one query more."""
+        # Here and not above: models import this module.
+        from bookings.models import BookingItem
+
+        return self.prefetch_related(Prefetch("items", BookingItem.objects.order_by("ticket_id")))
+
 
 class NoticeQuerySet(QuerySet["PaymentNotice"]):
     """Notices by what is still to be done about them."""

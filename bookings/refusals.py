@@ -16,6 +16,7 @@ from bookings.exceptions import (
     InvalidTickets,
     LimitExceeded,
     NotOnSale,
+    NotRefundable,
     TicketsUnavailable,
 )
 from bookings.models import Booking
@@ -40,6 +41,8 @@ def explain(refusal: BoxOfficeError) -> str:
             return _explain_unavailable(refusal)
         case BookingClosed():
             return _explain_closed(refusal)
+        case NotRefundable():
+            return refusal.reason
         case LimitExceeded():
             return ngettext(
                 "One buyer can have at most %(limit)d ticket for this event, all bookings together.",

@@ -174,6 +174,8 @@ class PaymentSerializer(PaymentStateSerializer):
 class PaymentRecordSerializer(PaymentSerializer):
     """A payment and what became of it."""
 
+    captured = serializers.DecimalField(max_digits=12, decimal_places=2)
+    refunded = serializers.DecimalField(max_digits=12, decimal_places=2)
     reason = serializers.CharField()
     created_at = serializers.DateTimeField()
 

@@ -250,6 +250,8 @@ def _describe_refusal(error: box_office.BoxOfficeError) -> dict[str, Any]:
             # Not `status`, which RFC 9457 keeps for the HTTP status.
             detail = _("The booking is %(status)s.") % {"status": error.status}
             return problem(error.code, detail, booking_status=error.status)
+        case box_office.NotRefundable():
+            return problem(error.code, error.reason)
         case box_office.AlreadyBooked():
             return problem(error.code, booking_status="booked")
         case box_office.InvalidTickets():

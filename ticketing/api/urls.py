@@ -2,6 +2,7 @@
 
 from django.urls import include, path, re_path
 
+from bookings.api import refunds
 from bookings.api import views as bookings
 from events.api import views as events
 from search.api import views as search
@@ -18,6 +19,7 @@ version_1 = [
     path("bookings/<uuid:booking_id>/", bookings.BookingView.as_view(), name="booking"),
     path("bookings/<uuid:booking_id>/extend/", bookings.ExtendView.as_view(), name="extend"),
     path("bookings/<uuid:booking_id>/payments/", bookings.PaymentListView.as_view(), name="payments"),
+    path("bookings/<uuid:booking_id>/refunds/", refunds.RefundListView.as_view(), name="refunds"),
     path("bookings/<uuid:booking_id>/tickets.pdf", bookings.TicketsPdfView.as_view(), name="tickets-pdf"),
     path(
         "bookings/<uuid:booking_id>/tickets.ics",
