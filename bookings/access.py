@@ -17,7 +17,13 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from bookings.models import Booking, User
-from bookings.permissions import SESSION_TOKENS, booking_tokens, bookings_visible_to
+from bookings.permissions import (
+    SESSION_TOKENS,
+    booking_tokens,
+    bookings_refundable_by,
+    bookings_visible_to,
+)
+from bookings.querysets import BookingQuerySet
 from bookings.services import Buyer, HeldBooking
 
 LINK_SALT = "bookings.access.link"
@@ -94,8 +100,16 @@ def is_proof(booking: Booking, token: str) -> bool:
 
 def get_booking(request: HttpRequest, booking_id: UUID, *, to_change: bool = False) -> Booking:
     """The booking with its details, or `Http404` where it is someone else's."""
+    visible = bookings_visible_to(request.user, booking_tokens(request), to_change=to_change)
+    return _get_among(visible, request, booking_id)
+
+
+def get_booking_to_refund(request: HttpRequest, booking_id: UUID) -> Booking:
+    """The same for somebody who wants to give tickets back."""
+    return _get_among(bookings_refundable_by(request.user, booking_tokens(request)), request, booking_id)
+
+
+def _get_among(visible: BookingQuerySet, request: HttpRequest, booking_id: UUID) -> Booking:
     if str(booking_id) in request.session.get("found_bookings", []):
         visible = Booking.objects.all()
-    else:
-        visible = bookings_visible_to(request.user, booking_tokens(request), to_change=to_change)
     return get_object_or_404(visible.with_details(), pk=booking_id)

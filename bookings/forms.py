@@ -48,6 +48,16 @@ class ChoiceForm(forms.Form):
         return data
 
 
+class ReturnForm(forms.Form):
+    """Which tickets to give back, and the amount that the page promised for them."""
+
+    tickets = TicketsField(required=False)
+    amount = forms.DecimalField(required=False, max_digits=12, decimal_places=2)
+    # Pressed to go on, and followed to choose again.
+    next = forms.CharField(required=False)
+    choose = forms.CharField(required=False)
+
+
 class DetailsForm(forms.Form):
     """Who buys, and who will use each ticket."""
 

@@ -50,7 +50,7 @@ class BookingQuerySet(QuerySet["Booking"]):
             self.exclude(status__in=["expired", "released"])
             .exclude(status="reserved", expires_at__lte=Now())
             .select_related("event__venue", "event__category")
-            .annotate(ticket_count=Count("items"))
+            .annotate(ticket_count=Count("items"), returned_count=Count("items__refund"))
             .order_by("-created_at", "-id")
         )
 

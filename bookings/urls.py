@@ -1,6 +1,6 @@
 from django.urls import path
 
-from bookings import views
+from bookings import refund_views, views
 
 app_name = "bookings"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("bookings/<uuid:booking_id>/release/", views.release, name="release"),
     path("bookings/<uuid:booking_id>/pay/", views.pay, name="pay"),
     path("bookings/<uuid:booking_id>/returned/", views.returned, name="returned"),
+    path("bookings/<uuid:booking_id>/refund/", refund_views.refund, name="refund"),
     path("bookings/<uuid:booking_id>/tickets.pdf", views.pdf, name="pdf"),
     path("bookings/<uuid:booking_id>/tickets.ics", views.calendar, name="calendar"),
     path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>.svg", views.qr, name="qr"),

@@ -31,6 +31,7 @@ from bookings.keys import make_key, revoke_key
 from bookings.limits import is_too_often
 from bookings.models import ApiKey, Booking, Payment
 from bookings.payments import settle_payment, start_payment
+from bookings.refund_views import returns_context
 from bookings.refusals import explain
 from bookings.services import (
     change_details,
@@ -122,7 +123,8 @@ def detail(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         return _hold_page(request, booking, DetailsForm(booking))
     access.forget_hold(request.session, booking.pk)
     if booking.status in {Booking.Status.BOOKED, Booking.Status.CANCELLED, Booking.Status.REFUNDED}:
-        return render(request, "bookings/booked.html", {"booking": booking, "venue": booking.event.venue})
+        context = {"booking": booking, "venue": booking.event.venue, **returns_context(booking)}
+        return render(request, "bookings/booked.html", context)
     return _closed_page(request, booking)
 
 
