@@ -1,29 +1,37 @@
 """Paying: begin, settle, capture or give back. The buyer is never charged for a ticket that is gone.
 
 What the gateway did is always asked of the gateway itself; a notice or a returning browser only
-says when to ask. No call to a gateway is made inside a transaction.
+says when to ask. What it answers is written into the books, once. No call to a gateway is made
+inside a transaction.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from bookings.books import promise_refund, record
 from bookings.exceptions import GatewayUnavailable, LimitExceeded, NotOnSale
-from bookings.gateways import GatewayError, GatewayPayment, GatewayState, PaymentGateway, get_gateway
-from bookings.models import Booking, BookingItem, Payment, PaymentNotice, make_code
+from bookings.gateways import (
+    GatewayError,
+    GatewayPayment,
+    GatewayRefused,
+    GatewayState,
+    PaymentOrder,
+    get_gateway,
+)
+from bookings.models import Booking, BookingItem, Payment, PaymentEntry, Refund, make_code
+from bookings.outbox.models import Mail
+from bookings.outbox.services import queue_mail
 from bookings.querysets import PaymentQuerySet
+from bookings.retrying import BATCH, back_off, work_through
 from bookings.services import (
     Buyer,
     check_limit,
@@ -37,24 +45,16 @@ from events.models import Event, Ticket
 
 logger = logging.getLogger(__name__)
 
+Kind = PaymentEntry.Kind
+
 # A booking that costs nothing is paid by this, which is no gateway at all.
 FREE = "free"
 # How long after its hold a payment page may still be used, before the payment is closed.
 ABANDONED_AFTER = timedelta(hours=1)
 # A payment that has been open for this long is asked about without waiting for a notice.
 RECONCILE_AFTER = timedelta(minutes=2)
-# A notice can be quicker than the row of its payment; after this many tries there is no such row.
-UNKNOWN_PAYMENT_ATTEMPTS = 5
-# What is decided about money and not done yet, and the states in which nothing is left to do or to wait for.
-UNFINISHED = {
-    (Payment.Status.AUTHORISED, Payment.Decision.CAPTURE),
-    (Payment.Status.AUTHORISED, Payment.Decision.VOID),
-    (Payment.Status.CAPTURED, Payment.Decision.VOID),
-}
-ENDED = {GatewayState.CAPTURED, GatewayState.VOIDED, GatewayState.REFUNDED}
-# A turn of the timetable takes up no more rows than this, and stops well before its time limit.
-BATCH = 1000
-TURN_SECONDS = 200
+# What the gateway has not done for so long is handed to a person, and tried on.
+HAND_OVER_AFTER = timedelta(hours=1)
 
 
 # --- Beginning --------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def start_payment(*, booking_id: UUID, return_url: str = "") -> Payment:
     return_url = return_url or settings.SITE_URL + reverse("bookings:returned", args=[booking_id])
     payment = _open_payment(booking_id, return_url)
     if payment.gateway == FREE:
-        return _settle(payment.pk)
+        return settle_or_raise(payment.pk)
     if not payment.redirect_url:
         try:
             _send_to_gateway(payment)
@@ -104,20 +104,20 @@ def _open_payment(booking_id: UUID, return_url: str) -> Payment:
 
 def _send_to_gateway(payment: Payment) -> None:
     """Tell the gateway of a payment; the payment's id is the key, so that twice is once."""
-    made = get_gateway(payment.gateway).create(
+    booking = payment.booking
+    order = PaymentOrder(
         key=str(payment.pk),
+        booking=str(booking.pk),
         amount=payment.amount,
         currency=payment.currency,
-        description=f"{settings.SITE_NAME} {payment.booking.reference}",
+        description=f"{settings.SITE_NAME} {booking.reference}",
+        email=booking.email,
         return_url=payment.return_url,
     )
+    made = get_gateway(payment.gateway).create(order)
     payment.gateway_reference = made.reference
     payment.redirect_url = made.redirect_url
     payment.save(update_fields=["gateway_reference", "redirect_url", "updated_at"])
-
-
-def _free_payment(payment: Payment) -> GatewayPayment:
-    return GatewayPayment("", GatewayState.CAPTURED, payment.amount, payment.currency)
 
 
 # --- Settling ---------------------------------------------------------------------------
@@ -130,13 +130,14 @@ def settle_payment(payment_id: UUID) -> Payment:
     leaves the payment as it was, due to be asked about again.
     """
     try:
-        return _settle(payment_id)
+        return settle_or_raise(payment_id)
     except GatewayError as error:
         logger.warning("Payment %s: the gateway does not answer (%s).", payment_id, error)
-        return _put_off(payment_id)
+        return put_off(payment_id, error)
 
 
-def _settle(payment_id: UUID) -> Payment:
+def settle_or_raise(payment_id: UUID) -> Payment:
+    """As `settle_payment`, for callers that keep count of their own attempts. Raises `GatewayError`."""
     payment = Payment.objects.select_related("booking").get(pk=payment_id)
     if payment.status == Payment.Status.PENDING:
         payment = _apply(payment_id, _ask_gateway(payment))
@@ -144,46 +145,107 @@ def _settle(payment_id: UUID) -> Payment:
 
 
 def _ask_gateway(payment: Payment) -> GatewayPayment:
-    """What the gateway says of the payment; one that nobody will make any more is closed first."""
+    """What the gateway says of the payment; one that nobody will make any more is closed first.
+
+    Raises `GatewayRefused` where money was taken that is not the amount to pay: no rule says
+    what to do about that.
+    """
     if payment.gateway == FREE:
-        return _free_payment(payment)
-    is_abandoned = payment.booking.expires_at + ABANDONED_AFTER < database_time()
+        return _free(payment, GatewayState.AUTHORISED)
     if not payment.gateway_reference:
-        if is_abandoned:
+        if _is_abandoned(payment.booking):
             # Nobody was ever sent to a page of the gateway's, so nobody can have paid there.
-            return GatewayPayment("", GatewayState.VOIDED, payment.amount, payment.currency)
+            return _free(payment, GatewayState.VOIDED)
         _send_to_gateway(payment)
     gateway = get_gateway(payment.gateway)
     found = gateway.retrieve(payment.gateway_reference)
-    if found.state is GatewayState.OPEN and is_abandoned:
-        return gateway.void(payment.gateway_reference, key=f"close-{payment.pk}")
+    if found.state is GatewayState.OPEN and _is_abandoned(payment.booking):
+        found = gateway.void(payment.gateway_reference, key=f"close-{payment.pk}")
+    if found.state is GatewayState.CAPTURED:
+        _check_captured_amount(payment, found)
     return found
+
+
+def _is_abandoned(booking: Booking) -> bool:
+    was_given_up = booking.status == Booking.Status.RELEASED
+    return was_given_up or booking.expires_at + ABANDONED_AFTER < database_time()
+
+
+def _check_captured_amount(payment: Payment, found: GatewayPayment) -> None:
+    if (found.amount, found.currency) != (payment.amount, payment.currency):
+        raise GatewayRefused(
+            f"{found.amount} {found.currency} was taken instead of {payment.amount} {payment.currency}"
+        )
+
+
+def _free(payment: Payment, state: GatewayState) -> GatewayPayment:
+    """What a gateway would say, for a payment that none was ever told of."""
+    return GatewayPayment("", state, payment.amount, payment.currency)
 
 
 def _apply(payment_id: UUID, found: GatewayPayment) -> Payment:
     """Write down what the gateway said, and decide: the one place where tickets become booked."""
     booking_id = Payment.objects.values_list("booking", flat=True).get(pk=payment_id)
     with transaction.atomic():
-        booking = lock_booking(booking_id)
-        payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
-        payment.booking = booking
+        payment = _lock_payment(payment_id, lock_booking(booking_id))
         if payment.status != Payment.Status.PENDING:
             return payment
         match found.state:
             case GatewayState.OPEN:
-                _back_off(payment)
-            case GatewayState.DECLINED | GatewayState.VOIDED | GatewayState.REFUNDED:
-                payment.status = Payment.Status(found.state.value)
-                payment.reason = found.reason
+                back_off(payment)
+                payment.save(update_fields=["attempts", "next_attempt_at"])
+            case GatewayState.DECLINED | GatewayState.VOIDED:
+                _end_unpaid(payment, found)
             case GatewayState.AUTHORISED | GatewayState.CAPTURED:
-                payment.status = Payment.Status(found.state.value)
-                payment.reason = _book(booking, payment, found)
-                payment.decision = Payment.Decision.VOID if payment.reason else Payment.Decision.CAPTURE
-                payment.next_attempt_at = timezone.now()
-        payment.save(
-            update_fields=["status", "decision", "reason", "attempts", "next_attempt_at", "updated_at"]
-        )
+                _decide(payment, found)
     return payment
+
+
+def _lock_payment(payment_id: UUID, booking: Booking) -> Payment:
+    """The payment, its row locked after its booking's."""
+    payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
+    payment.booking = booking
+    return payment
+
+
+def _end_unpaid(payment: Payment, found: GatewayPayment) -> None:
+    payment.reason, payment.problem = found.reason[:200], ""
+    payment.save(update_fields=["reason", "problem"])
+    if found.state is GatewayState.DECLINED:
+        record(payment, Kind.DECLINED)
+        _tell_of_failure(payment)
+    else:
+        record(payment, Kind.VOIDED)
+
+
+def _decide(payment: Payment, found: GatewayPayment) -> None:
+    """Book, or say why not; then the money is to be taken, or to go back."""
+    payment.reason, payment.problem = _book(payment.booking, payment, found), ""
+    payment.decision = Payment.Decision.VOID if payment.reason else Payment.Decision.CAPTURE
+    payment.attempts, payment.next_attempt_at = 0, timezone.now()
+    payment.save(update_fields=["decision", "reason", "problem", "attempts", "next_attempt_at"])
+    record(payment, Kind.AUTHORISED)
+    if found.state is GatewayState.CAPTURED:
+        _record_capture(payment)
+    if payment.reason:
+        _tell_of_failure(payment)
+    else:
+        queue_mail(Mail.Kind.BOOKED, payment.booking)
+
+
+def _tell_of_failure(payment: Payment) -> None:
+    queue_mail(
+        Mail.Kind.PAYMENT_FAILED, payment.booking, key=str(payment.pk), facts={"reason": payment.reason}
+    )
+
+
+def _record_capture(payment: Payment) -> None:
+    """Money was taken; where nothing is bought with it, it is promised back in the same step."""
+    record(payment, Kind.CAPTURED)
+    if payment.decision == Payment.Decision.VOID and payment.amount:
+        promise_refund(
+            payment, amount=payment.amount, origin=Refund.Origin.LATE_PAYMENT, reason=payment.reason
+        )
 
 
 def _book(booking: Booking, payment: Payment, found: GatewayPayment) -> str:
@@ -244,60 +306,67 @@ def _take_tickets(booking: Booking) -> bool:
     return True
 
 
+# --- Carrying out -----------------------------------------------------------------------
+
+
 def _carry_out(payment: Payment) -> Payment:
-    """Take or give back money that has been decided about. Does nothing when that is done.
+    """Take or let go of money that has been decided about. Does nothing when that is done.
 
     Raises `GatewayError` while the gateway has neither done it nor anything else.
     """
-    if (payment.status, payment.decision) not in UNFINISHED:
+    if payment.status != Payment.Status.AUTHORISED or not payment.decision:
         return payment
-    status = Payment.Status.REFUNDED if payment.gateway == FREE else _act_at_gateway(payment)
-    Payment.objects.filter(pk=payment.pk, status=payment.status).update(status=status, updated_at=Now())
-    payment.status = status
-    return payment
+    done = _act(payment)
+    with transaction.atomic():
+        locked = _lock_payment(payment.pk, payment.booking)
+        if locked.status == Payment.Status.AUTHORISED:
+            _record_outcome(locked, done)
+    return locked
 
 
-def _act_at_gateway(payment: Payment) -> Payment.Status:
-    """Do what was decided; where the gateway refuses, what it has done instead is what counts.
-
-    An authorisation that staff captured by hand at the gateway is found captured, and given back
-    at the next turn; one that ran out is found voided, and the audit reports a booking without money.
-    """
-    gateway = get_gateway(payment.gateway)
+def _act(payment: Payment) -> GatewayPayment:
+    """Do what was decided; where the gateway refuses, what it has done instead is what counts."""
+    is_capture = payment.decision == Payment.Decision.CAPTURE
+    if payment.gateway == FREE:
+        return _free(payment, GatewayState.CAPTURED if is_capture else GatewayState.VOIDED)
+    gateway, reference = get_gateway(payment.gateway), payment.gateway_reference
     try:
-        done = _ask_to_act(gateway, payment)
+        if is_capture:
+            done = gateway.capture(reference, key=f"capture-{payment.pk}")
+        else:
+            done = gateway.void(reference, key=f"void-{payment.pk}")
     except GatewayError:
-        done = gateway.retrieve(payment.gateway_reference)
-        if done.state.value == payment.status:
+        done = gateway.retrieve(reference)
+        if done.state is GatewayState.AUTHORISED:
             raise
-    if done.state not in ENDED:
+    if done.state in {GatewayState.OPEN, GatewayState.AUTHORISED}:
         raise GatewayError(f"the payment is {done.state.value}")
-    return Payment.Status(done.state.value)
+    if done.state is GatewayState.CAPTURED:
+        _check_captured_amount(payment, done)
+    return done
 
 
-def _ask_to_act(gateway: PaymentGateway, payment: Payment) -> GatewayPayment:
-    reference = payment.gateway_reference
-    if payment.decision == Payment.Decision.CAPTURE:
-        return gateway.capture(reference, key=f"capture-{payment.pk}")
-    if payment.status == Payment.Status.AUTHORISED:
-        return gateway.void(reference, key=f"void-{payment.pk}")
-    # A gateway that can only charge at once gives the money back instead.
-    return gateway.refund(reference, amount=payment.amount, key=f"refund-{payment.pk}")
+def _record_outcome(payment: Payment, done: GatewayPayment) -> None:
+    """What became of authorised money. An authorisation that ran out leaves a booking without money."""
+    payment.problem = ""
+    if done.state is GatewayState.CAPTURED:
+        _record_capture(payment)
+    else:
+        record(payment, Kind.VOIDED)
+        if payment.decision == Payment.Decision.CAPTURE:
+            payment.problem = _("The booking is booked, but its money was let go before it could be taken.")
+    payment.save(update_fields=["problem"])
 
 
-def _put_off(payment_id: UUID) -> Payment:
-    """Leave the payment as it is, to be asked about again later."""
+def put_off(payment_id: UUID, error: Exception) -> Payment:
+    """Leave the payment as it is, to be asked about again; hand it to a person where that will not help."""
     payment = Payment.objects.select_related("booking").get(pk=payment_id)
-    _back_off(payment)
-    payment.save(update_fields=["attempts", "next_attempt_at"])
+    back_off(payment)
+    is_old = payment.updated_at < timezone.now() - HAND_OVER_AFTER
+    if is_old or isinstance(error, GatewayRefused):
+        payment.problem = f"{error}"[:300]
+    payment.save(update_fields=["attempts", "next_attempt_at", "problem"])
     return payment
-
-
-def _back_off(row: Payment | PaymentNotice) -> None:
-    """Count the attempt and put the next one off: seconds at first, five minutes at the most."""
-    row.attempts += 1
-    seconds = min(2**row.attempts, 300) * random.uniform(0.5, 1.5)  # noqa: S311  # Jitter, not a secret.
-    row.next_attempt_at = timezone.now() + timedelta(seconds=seconds)
 
 
 # --- Without a buyer --------------------------------------------------------------------
@@ -317,70 +386,5 @@ def reconcile_payments() -> int:
 
 
 def _settle_all(payments: PaymentQuerySet) -> int:
-    """Settle each payment; one that fails in a way nobody thought of does not stop the others."""
     ids = payments.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH]
-    started, asked = time.monotonic(), 0
-    for payment_id in ids:
-        if time.monotonic() - started > TURN_SECONDS:
-            break
-        try:
-            settle_payment(payment_id)
-        except Exception:
-            logger.exception("Payment %s could not be settled.", payment_id)
-            _put_off(payment_id)
-        asked += 1
-    return asked
-
-
-# --- Notices ----------------------------------------------------------------------------
-
-
-def store_notice(*, gateway: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Keep a gateway's notice; work on it comes later. One that was seen before is kept once.
-
-    Raises `InvalidNotice` for a wrong signature, time stamp or form.
-    """
-    notice = get_gateway(gateway).read_notice(body, headers)
-    row = PaymentNotice(
-        gateway=gateway,
-        provider_id=notice.provider_id,
-        reference=notice.reference,
-        payload=notice.payload,
-    )
-    PaymentNotice.objects.bulk_create([row], ignore_conflicts=True)
-
-
-def apply_notices() -> int:
-    """Work on the notices that wait; returns how many it applied.
-
-    What a notice says is never believed: it names a payment, and the gateway is asked about that.
-    """
-    waiting = PaymentNotice.objects.filter(applied_at=None, next_attempt_at__lte=Now())
-    return sum(_apply_notice(notice) for notice in waiting.order_by("next_attempt_at")[:BATCH])
-
-
-def _apply_notice(notice: PaymentNotice) -> bool:
-    try:
-        notice.outcome = _outcome_of(notice)
-        notice.applied_at = timezone.now()
-    except Exception as error:
-        # Whatever it is, the notice stays, and the others get their turn.
-        logger.warning("Notice %s could not be applied.", notice.provider_id, exc_info=error)
-        notice.outcome = f"{type(error).__name__}: {error}"[:300]
-        _back_off(notice)
-    notice.save(update_fields=["outcome", "applied_at", "attempts", "next_attempt_at"])
-    return notice.applied_at is not None
-
-
-def _outcome_of(notice: PaymentNotice) -> str:
-    """Settle the payment that the notice names.
-
-    Raises `GatewayError`, or `Payment.DoesNotExist` while the payment may still be being written.
-    """
-    try:
-        payment = Payment.objects.get(gateway=notice.gateway, gateway_reference=notice.reference)
-    except Payment.DoesNotExist:
-        if notice.attempts < UNKNOWN_PAYMENT_ATTEMPTS:
-            raise
-        return "Parked: names no payment of ours."
-    return f"The payment is {_settle(payment.pk).status}."
+    return work_through(ids, settle_payment, put_off)

@@ -254,7 +254,7 @@ def check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None
     counted = Booking.objects.filter(whose, event=event).counting_towards_limit()
     if besides is not None:
         counted = counted.exclude(pk=besides)
-    if BookingItem.objects.filter(booking__in=counted).count() + adding > limit:
+    if BookingItem.objects.filter(booking__in=counted, refund=None).count() + adding > limit:
         raise LimitExceeded(limit=limit)
 
 

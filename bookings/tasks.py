@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from bookings import emails, payments, services
+from bookings import notices, payments, reconciling, refunds, services
 
 
 @shared_task(name="bookings.sweep_expired_holds")
@@ -14,7 +14,7 @@ def sweep_expired_holds() -> None:
 
 @shared_task(name="bookings.apply_notices")
 def apply_notices() -> None:
-    payments.apply_notices()
+    notices.apply_notices()
 
 
 @shared_task(name="bookings.finish_payments")
@@ -27,6 +27,11 @@ def reconcile_payments() -> None:
     payments.reconcile_payments()
 
 
-@shared_task(name="bookings.send_confirmations")
-def send_confirmations() -> None:
-    emails.send_confirmations()
+@shared_task(name="bookings.finish_refunds")
+def finish_refunds() -> None:
+    refunds.finish_refunds()
+
+
+@shared_task(name="bookings.reconcile_with_gateways")
+def reconcile_with_gateways() -> None:
+    reconciling.reconcile_with_gateways()

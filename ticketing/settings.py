@@ -222,8 +222,9 @@ CELERY_BEAT_SCHEDULE = {
         ("bookings.sweep_expired_holds", 30.0),
         ("bookings.apply_notices", 5.0),
         ("bookings.finish_payments", 10.0),
+        ("bookings.finish_refunds", 10.0),
         ("bookings.reconcile_payments", 60.0),
-        ("bookings.send_confirmations", 10.0),
+        ("bookings.reconcile_with_gateways", 900.0),
         ("events.publish_waiting_events", 5.0),
         ("sandbox.deliver_notices", 2.0),
     ]

@@ -30,7 +30,8 @@ from bookings.api.serializers import (
 )
 from bookings.exceptions import InvalidNotice
 from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_access_token
-from bookings.payments import start_payment, store_notice
+from bookings.notices import store_notice
+from bookings.payments import start_payment
 from bookings.permissions import TOKEN_HEADER, booking_tokens, bookings_visible_to
 from bookings.querysets import BookingQuerySet, PaymentQuerySet
 from bookings.services import (

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -128,6 +129,14 @@ class PaymentGateway(Protocol):
 
     def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Notice:
         """Check a notice's signature and age, then read it. Raises `InvalidNotice`."""
+
+
+def as_uuid(key: str) -> UUID | None:
+    """The id of our row that a gateway was told as `key`; None for what cannot be one."""
+    try:
+        return UUID(key)
+    except ValueError:
+        return None
 
 
 @cache

@@ -13,6 +13,10 @@ def make_intent_id() -> str:
     return f"sbx_{secrets.token_urlsafe(18)}"
 
 
+def make_refund_id() -> str:
+    return f"ref_{secrets.token_urlsafe(18)}"
+
+
 def make_notice_id() -> str:
     return f"evt_{secrets.token_urlsafe(18)}"
 
@@ -27,7 +31,6 @@ class SandboxIntent(models.Model):
         DECLINED = "declined", _("declined")
         CAPTURED = "captured", _("captured")
         VOIDED = "voided", _("voided")
-        REFUNDED = "refunded", _("refunded")
 
     id = models.CharField(primary_key=True, max_length=40, default=make_intent_id, editable=False)
     idempotency_key = models.CharField(max_length=100, unique=True)
@@ -48,6 +51,24 @@ class SandboxIntent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.status})"
+
+
+class SandboxRefund(models.Model):
+    """Money of a captured payment that was given back."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=make_refund_id, editable=False)
+    intent = models.ForeignKey(SandboxIntent, models.CASCADE, related_name="refunds")
+    idempotency_key = models.CharField(max_length=100, unique=True)
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        verbose_name = _("sandbox refund")
+        verbose_name_plural = _("sandbox refunds")
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.amount})"
 
 
 class SandboxNotice(models.Model):

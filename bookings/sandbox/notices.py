@@ -26,15 +26,18 @@ CLAIM = timedelta(seconds=15)
 LONGEST_DELAY = 3600
 
 
-def queue_notice(intent: SandboxIntent) -> None:
-    """Write down that a notice of the intent's state is to be sent, in the way the payer asked for."""
+def queue_notice(intent: SandboxIntent, *, event: str = "") -> None:
+    """Write down that a notice of the event, else of the intent's state, is to be sent.
+
+    In the way the payer asked for.
+    """
     mode, _, argument = intent.notice_mode.partition(":")
     if mode == "never":
         return
     delay = timedelta(seconds=int(argument) if mode == "delay" else 0)
     SandboxNotice.objects.create(
         intent=intent,
-        kind=f"payment.{intent.status}",
+        kind=f"payment.{event or intent.status}",
         copies=2 if mode == "duplicate" else 1,
         next_attempt_at=timezone.now() + delay,
     )
