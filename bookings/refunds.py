@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from bookings.outbox.services import queue_mail
 from bookings.payments import HAND_OVER_AFTER, settle_or_raise
 from bookings.querysets import RefundQuerySet
 from bookings.retrying import BATCH, back_off, work_through
+from bookings.returns import return_rules
 from bookings.services import database_time, free_tickets, lock_booking
 from events.models import Event, Ticket
 
@@ -88,12 +89,6 @@ def request_refund(
     return refund
 
 
-def return_deadline(event: Event) -> datetime | None:
-    """Until when buyers may return tickets themselves; None where they never could."""
-    ends = [end for end in (event.refunds_until, event.free_refunds_until) if end is not None]
-    return max(ends, default=None)
-
-
 def _items_to_refund(booking: Booking, ticket_ids: Sequence[int] | None) -> list[BookingItem]:
     if booking.status != Booking.Status.BOOKED:
         raise BookingClosed(booking.status)
@@ -115,17 +110,14 @@ def _quote(booking: Booking, items: Sequence[BookingItem], origin: Refund.Origin
 
 def _buyers_fee(event: Event, items: Sequence[BookingItem]) -> Decimal:
     """What is kept of tickets that their buyer returns. Raises `NotRefundable` outside the rules."""
-    now = database_time()
-    deadline = return_deadline(event)
-    if deadline is None:
+    rules = return_rules(event, database_time())
+    if rules.until is None:
         raise NotRefundable(_("Tickets for this event cannot be returned."))
-    if now > deadline:
+    if not rules.is_open:
         raise NotRefundable(_("The time to return tickets for this event is over."))
     if any(item.checked_in_at for item in items):
         raise NotRefundable(_("A ticket that was used at the door cannot be returned."))
-    if event.free_refunds_until is not None and now <= event.free_refunds_until:
-        return Decimal(0)
-    return sum((min(event.refund_fee, item.price) for item in items), Decimal(0))
+    return sum((min(rules.fee, item.price) for item in items), Decimal(0))
 
 
 def _put_on_sale(booking: Booking, items: Sequence[BookingItem], refund: Refund) -> None:
@@ -223,6 +215,17 @@ def _refund_at_gateway(refund: Refund, payment: Payment) -> GatewayRefund:
         currency=refund.currency,
         key=f"{key}:{len(earlier)}" if earlier else key,
     )
+
+
+def close_by_hand(refund_id: UUID) -> bool:
+    """Write down that the buyer got the money another way; the gateway is not asked again.
+
+    Only for a refund that was handed to a person, of money that was taken: False for any other.
+    """
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if not refund.problem or refund.payment.status != Payment.Status.CAPTURED:
+        return False
+    return _close(refund, gave_back=True).status == Refund.Status.DONE
 
 
 def _close(refund: Refund, *, gave_back: bool = False) -> Refund:

@@ -11,7 +11,7 @@ from events.models import Event
 
 @dataclass(frozen=True)
 class ReturnRules:
-    """Until when buyers may return tickets themselves (None: never), whether they may now, and for which fee."""
+    """Until when buyers may return tickets themselves (None: never), and for which fee each, as of now."""
 
     until: datetime | None
     is_open: bool

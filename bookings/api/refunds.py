@@ -84,8 +84,8 @@ class RefundListView(OneBookingView, ListAPIView[Refund]):
         tags=["payments"],
         summary="Give tickets back for money",
         description=(
-            "For staff, and for the buyer where the event's rules allow it. The tickets are on sale again and "
-            "their codes are dead with the answer; the money follows, and `status` says when it has gone."
+            "For staff, and for the buyer where the event's rules allow it. The tickets are on sale again "
+            "and their codes are dead with the answer; the money follows, and `status` says when it has gone."
         ),
         parameters=[TOKEN],
         request=RefundRequestSerializer,
