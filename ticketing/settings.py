@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "search",
     "bookings",
     "bookings.sandbox",
+    "bookings.door",
     "bookings.outbox",
 ]
 

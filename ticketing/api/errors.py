@@ -101,6 +101,11 @@ PROBLEMS: dict[str, Problem] = {
     "already_booked": Problem(
         409, _("The booking is paid for already"), _("There is nothing left to pay, change or give back.")
     ),
+    "not_admitted": Problem(
+        409,
+        _("This scan let nobody in"),
+        _("Only an admission can be undone. There is nothing to take back."),
+    ),
     "booking_closed": Problem(
         409, _("The booking has ended"), _("“booking_status” says how. Hold tickets again to go on.")
     ),
