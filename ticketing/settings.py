@@ -224,6 +224,7 @@ CELERY_BEAT_SCHEDULE = {
         ("bookings.apply_notices", 5.0),
         ("bookings.finish_payments", 10.0),
         ("bookings.finish_refunds", 10.0),
+        ("bookings.run_cancellations", 10.0),
         ("bookings.reconcile_payments", 60.0),
         ("bookings.reconcile_with_gateways", 900.0),
         ("events.publish_waiting_events", 5.0),
@@ -350,7 +351,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.path("STATIC_ROOT", BASE_DIR / ".local" / "static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "ticketing.storage.HashedStaticFiles"},
 }
 
 
