@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -13,29 +15,40 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
 from bookings import audit, services
-from bookings.admin.common import STATUS_COLOURS, LookOnly, do_each
-from bookings.admin.money import PaymentInline
-from bookings.models import Booking, BookingItem
+from bookings.admin.common import STATUS_COLOURS, LookOnly, do_each, staff_page
+from bookings.admin.money import PaymentInline, RefundInline
+from bookings.admin.refunding import refund_page
+from bookings.models import Booking, BookingItem, PaymentEntry
+from bookings.outbox.models import Mail
+from bookings.permissions import may_refund_any
 
 VIOLATIONS_SHOWN = 200
 
 
 class ItemInline(LookOnly, TabularInline):
     model = BookingItem
-    fields = ["place", "price_tier", "price", "holder_name", "checked_in_at"]
+    fields = ["place", "price_tier", "price", "holder_name", "checked_in_at", "refund"]
     readonly_fields = fields
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BookingItem]:
         items: QuerySet[BookingItem] = super().get_queryset(request)
-        return items.select_related("price_tier", "ticket__seat").order_by("ticket__position")
+        return items.select_related("price_tier", "ticket__seat", "refund").order_by("ticket__position")
 
     @display(description=_("ticket"))
     def place(self, item: BookingItem) -> str:
         return str(item.ticket.seat or item.ticket)
+
+
+class MailInline(LookOnly, TabularInline):
+    model = Mail
+    fields = ["created_at", "kind", "state", "to", "sent_at", "attempts", "error"]
+    readonly_fields = fields
+    extra = 0
 
 
 @admin.register(Booking)
@@ -47,11 +60,16 @@ class BookingAdmin(LookOnly, ModelAdmin):
     search_help_text = _("Reference, buyer or event")
     show_full_result_count = False
     exclude = ["access_token_hash"]
-    inlines = [ItemInline, PaymentInline]
+    inlines = [ItemInline, RefundInline, PaymentInline, MailInline]
+    change_form_after_template = "admin/bookings/_entries.html"
     actions = ["release"]
+    actions_detail = ["refund"]
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("bookings.change_booking")
+
+    def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_view_permission(request) and may_refund_any(request.user)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Booking]:
         return Booking.objects.with_current_status()
@@ -70,16 +88,43 @@ class BookingAdmin(LookOnly, ModelAdmin):
         rows = list(queryset.values_list("pk", "reference"))
         do_each(request, rows, lambda pk: services.release_hold(booking_id=pk), _t("Released"))
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With the entries in the books, which belong to the booking's payments."""
+        entries = PaymentEntry.objects.filter(payment__booking=object_id).select_related("payment")
+        context = {"entries": entries, **(extra_context or {})}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return response
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Only what makes sense now."""
+        is_booked = Booking.objects.filter(pk=object_id, status=Booking.Status.BOOKED).exists()
+        return super().get_actions_detail(request, object_id) if is_booked else []
+
+    @action(
+        description=_("Refund…"),
+        url_path="refund",
+        icon="currency_exchange",
+        variant=ActionVariant.DANGER,
+        permissions=["refund"],
+    )
+    def refund(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        return refund_page(self, request, object_id)
+
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.audit_view)
         urls: list[URLPattern] = super().get_urls()
         return [path("audit/", page, name="bookings_booking_audit"), *urls]
 
-    def audit_view(self, request: HttpRequest) -> HttpResponse:
+    def audit_view(self, request: HttpRequest) -> TemplateResponse:
         """What does not agree in the books (I1 to I5)."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = list(islice(audit.find_violations(), VIOLATIONS_SHOWN + 1))
-        frame = self.admin_site.each_context(request) | {"opts": self.opts, "title": _t("Audit")}
         context = {"violations": found[:VIOLATIONS_SHOWN], "are_more": len(found) > VIOLATIONS_SHOWN}
-        return TemplateResponse(request, "admin/bookings/audit.html", frame | context)
+        return staff_page(self, request, "audit.html", title=_t("Audit"), **context)

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _t
+from unfold.admin import ModelAdmin
 
 from bookings.exceptions import BoxOfficeError
 from bookings.refusals import explain
@@ -25,6 +27,14 @@ STATUS_COLOURS = {
     "captured": "success",
     "declined": "danger",
     "voided": "default",
+    "requested": "warning",
+    "done": "success",
+    "waiting": "warning",
+    "applied": "success",
+    "parked": "danger",
+    "sent": "success",
+    "failed": "danger",
+    "dropped": "default",
 }
 
 
@@ -39,6 +49,15 @@ class LookOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def staff_page(
+    model_admin: ModelAdmin, request: HttpRequest, template: str, *, title: str, **context: Any
+) -> TemplateResponse:
+    """A page of ours in the admin's frame."""
+    status = context.pop("status", 200)
+    frame = model_admin.admin_site.each_context(request) | {"opts": model_admin.opts, "title": title}
+    return TemplateResponse(request, f"admin/bookings/{template}", frame | context, status=status)
 
 
 def do_each(
