@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from bookings import notices, payments, reconciling, refunds, services
+from bookings import cancellations, notices, payments, reconciling, refunds, services
 
 
 @shared_task(name="bookings.sweep_expired_holds")
@@ -35,3 +35,8 @@ def finish_refunds() -> None:
 @shared_task(name="bookings.reconcile_with_gateways")
 def reconcile_with_gateways() -> None:
     reconciling.reconcile_with_gateways()
+
+
+@shared_task(name="bookings.run_cancellations")
+def run_cancellations() -> None:
+    cancellations.run_cancellations()

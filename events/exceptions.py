@@ -66,6 +66,18 @@ class WrongStatus(OrganiserError):
     """The step does not fit the event's status."""
 
 
+class ImpossibleTimes(OrganiserError):
+    """The times contradict each other."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "These times cannot be: doors open before the event starts, it ends afterwards, and its sale "
+                "begins before it closes."
+            )
+        )
+
+
 class SeatsCollide(OrganiserError):
     """The new seats would stand where others are, or make no sense."""
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.fields.reverse_related import ForeignObjectRel
 from django.utils.translation import gettext as _
 
-from events.exceptions import QuantityTooLow, TicketsTaken, WrongStatus
+from events.exceptions import ImpossibleTimes, QuantityTooLow, TicketsTaken, WrongStatus
 from events.models import Event, PriceTier, Ticket
 from events.querysets import is_available
 from events.sale_plan import SalePlan, plan_sale
+from events.signals import event_moved
 
 Progress = Callable[[int, int], None]
 # Small enough for the role's statement timeout, large enough to be quick.
@@ -60,7 +64,7 @@ def publish_event(event: Event, *, progress: Progress | None = None) -> int:
 
     Raises before anything is changed: `TicketsTaken` where a reserved or booked ticket would be
     dropped, `NothingForSale` and `UnclearPrice` where the price tiers make no sense, and
-    `WrongStatus` for a cancelled event. Locks the event and its venue.
+    `WrongStatus` for a cancelled or postponed event. Locks the event and its venue.
     """
     with _step():
         plan = _lock_and_plan(event)
@@ -99,6 +103,8 @@ def _lock_and_plan(event: Event) -> SalePlan:
     locked = _lock(event)
     if locked.status == Event.Status.CANCELLED:
         raise WrongStatus(_("A cancelled event cannot go on sale again. Clone it instead."))
+    if locked.status == Event.Status.POSTPONED:
+        raise WrongStatus(_("A postponed event goes on sale again once its new date is set."))
     return plan_sale(locked)
 
 
@@ -290,20 +296,89 @@ def _change_status(tickets: QuerySet[Ticket], before: str, after: str) -> int:
         return sum(rows.update(status=after) for rows in _batches(ids, is_before))
 
 
-# --- The event's status ---------------------------------------------------------------
+# --- The event itself -----------------------------------------------------------------
 
 
-def postpone_event(event: Event) -> None:
-    """Stop the sale until there is a new date. Bookings keep their tickets."""
-    _change_event(event, {Event.Status.PUBLISHED}, Event.Status.POSTPONED)
+@dataclass(frozen=True)
+class NewDate:
+    """When a postponed event takes place instead."""
+
+    starts_at: datetime
+    ends_at: datetime
+    doors_at: datetime | None = None
 
 
-def cancel_event(event: Event) -> None:
-    """Stop the sale for good. Nobody's money is given back by this."""
-    _change_event(event, {Event.Status.PUBLISHED, Event.Status.POSTPONED}, Event.Status.CANCELLED)
+def save_event(event: Event) -> None:
+    """Save an event as somebody filled it in; its status alone stays what it is by now.
+
+    Sends `event_moved` where it has another time or place than before. Locks the event.
+    """
+    with transaction.atomic():
+        rows = Event.objects.select_related("venue").select_for_update(no_key=True, of=("self",))
+        before = rows.filter(pk=event.pk).first()
+        if before is not None:
+            # The form was read before the lock: the event may have been cancelled in between.
+            event.status = before.status
+        event.save()
+        if before is not None and _time_and_place(before) != _time_and_place(event):
+            event_moved.send(Event, event=event, before=before)
 
 
-def _change_event(event: Event, allowed: set[Event.Status], status: Event.Status) -> None:
+def _time_and_place(event: Event) -> tuple[datetime, datetime, datetime | None, int]:
+    return event.starts_at, event.ends_at, event.doors_at, event.venue_id
+
+
+def postpone_event(event: Event, *, free_refunds_until: datetime | None = None) -> Event:
+    """Stop the sale until there is a new date. Bookings keep their tickets; nobody is told by this.
+
+    Returns the event as it is now. Raises `WrongStatus` unless it is published.
+    """
+    with _changing(event, {Event.Status.PUBLISHED}) as locked:
+        locked.status = Event.Status.POSTPONED
+        if free_refunds_until is not None:
+            locked.free_refunds_until = free_refunds_until
+        locked.save(update_fields=["status", "free_refunds_until", "updated_at"])
+    return locked
+
+
+def set_new_date(event: Event, date: NewDate, *, free_refunds_until: datetime | None = None) -> Event:
+    """Move the event to another date, and put it on sale if it was postponed. Nobody is told by this.
+
+    The end of its sale, and of the time to return tickets, move along; the latter never to an earlier
+    day than buyers were promised. Returns the event as it is now. Raises `ImpossibleTimes`, and
+    `WrongStatus` for a draft or a cancelled event.
+    """
+    with _changing(event, {Event.Status.PUBLISHED, Event.Status.POSTPONED}) as locked:
+        shift = date.starts_at - locked.starts_at
+        locked.starts_at, locked.ends_at, locked.doors_at = date.starts_at, date.ends_at, date.doors_at
+        if locked.off_sale_at is not None:
+            locked.off_sale_at += shift
+        if locked.refunds_until is not None:
+            locked.refunds_until = max(locked.refunds_until, locked.refunds_until + shift)
+        if free_refunds_until is not None:
+            locked.free_refunds_until = free_refunds_until
+        locked.status = Event.Status.PUBLISHED
+        try:
+            locked.validate_constraints()
+        except ValidationError as error:
+            raise ImpossibleTimes from error
+        locked.save()
+    return locked
+
+
+def cancel_event(event: Event) -> Event:
+    """Stop the sale for good. Nobody's money is given back, and nobody is told, by this.
+
+    Returns the event as it is now. Raises `WrongStatus` for a draft, or where it is cancelled.
+    """
+    with _changing(event, {Event.Status.PUBLISHED, Event.Status.POSTPONED}) as locked:
+        _set_status(locked, Event.Status.CANCELLED)
+    return locked
+
+
+@contextmanager
+def _changing(event: Event, allowed: set[Event.Status]) -> Iterator[Event]:
+    """A transaction with the event locked; raises `WrongStatus` unless its status is one of these."""
     with transaction.atomic():
         locked = _lock(event)
         if locked.status not in allowed:
@@ -311,7 +386,7 @@ def _change_event(event: Event, allowed: set[Event.Status], status: Event.Status
                 _("The event is %(status)s, so this cannot be done.")
                 % {"status": locked.get_status_display()}
             )
-        _set_status(event, status)
+        yield locked
 
 
 def clone_event(event: Event) -> Event:

@@ -9,7 +9,7 @@ from bookings.models.bookings import (
     make_code,
     make_reference,
 )
-from bookings.models.cancellations import EventCancellation
+from bookings.models.cancellations import CancellationProblem, EventCancellation
 from bookings.models.idempotency import IDEMPOTENCY_LIFETIME, IdempotencyKey
 from bookings.models.money import Payment, PaymentEntry, PaymentNotice, Refund
 
@@ -19,6 +19,7 @@ __all__ = [
     "ApiKey",
     "Booking",
     "BookingItem",
+    "CancellationProblem",
     "EventCancellation",
     "IdempotencyKey",
     "Payment",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from bookings.models.accounts import User
+from bookings.models.bookings import Booking
 from events.models import Event
 
 
@@ -14,7 +16,7 @@ class EventCancellation(models.Model):
     """The job that gives every buyer of a cancelled event their money back, once.
 
     How far it is can be seen from the bookings themselves: it is done when none is booked any
-    more, so it can be killed and taken up again anywhere.
+    more and none is being paid for, so it can be killed and taken up again anywhere.
     """
 
     class Status(models.TextChoices):
@@ -46,3 +48,28 @@ class EventCancellation(models.Model):
 
     def __str__(self) -> str:
         return str(self.event)
+
+
+class CancellationProblem(models.Model):
+    """Why a booking of a cancelled event could not be refunded yet, for a person to look at.
+
+    It counts while the booking is booked; the job tries on.
+    """
+
+    cancellation = models.ForeignKey(
+        EventCancellation, models.CASCADE, related_name="problems", verbose_name=_("cancellation")
+    )
+    booking = models.OneToOneField(
+        Booking, models.PROTECT, related_name="cancellation_problem", verbose_name=_("booking")
+    )
+    problem = models.CharField(_("problem"), max_length=300)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), default=timezone.now)
+
+    class Meta:
+        ordering = ["cancellation", "pk"]
+        verbose_name = _("booking that could not be refunded")
+        verbose_name_plural = _("bookings that could not be refunded")
+
+    def __str__(self) -> str:
+        return self.problem
