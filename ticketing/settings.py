@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
-from django.utils.functional import Promise
+from django.utils.functional import Promise, SimpleLazyObject
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 from redis.backoff import NoBackoff
@@ -263,9 +264,22 @@ PASSWORD_RESET_TIMEOUT = 3600
 
 # The payment page for development and demonstrations; off unless asked for.
 SANDBOX_GATEWAY = env.bool("SANDBOX_GATEWAY", False)
-PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", "sandbox")
-PAYMENT_GATEWAYS = {"sandbox": "bookings.sandbox.gateway.SandboxGateway"} if SANDBOX_GATEWAY else {}
 SANDBOX_WEBHOOK_SECRET = env.str("SANDBOX_WEBHOOK_SECRET", "") or f"sandbox:{SECRET_KEY}"
+# docs/gateways.md says which permissions a restricted key needs.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
+# More than one, separated by commas, while one takes over from another.
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "") or "https://api.stripe.com"
+# Where its payment page is: at Stripe's, unless the account has a domain of its own for it.
+STRIPE_CHECKOUT_ORIGIN = env.str("STRIPE_CHECKOUT_ORIGIN", "") or "https://checkout.stripe.com"
+
+# What was begun with a gateway is finished with it, also when new payments are made with another.
+PAYMENT_GATEWAYS = {}
+if SANDBOX_GATEWAY:
+    PAYMENT_GATEWAYS["sandbox"] = "bookings.sandbox.gateway.SandboxGateway"
+if STRIPE_SECRET_KEY:
+    PAYMENT_GATEWAYS["stripe"] = "bookings.gateways.stripe.gateway.StripeGateway"
+PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", "") or ("stripe" if STRIPE_SECRET_KEY else "sandbox")
 
 
 # --- Limits ---------------------------------------------------------------------------
@@ -369,7 +383,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
         "base-uri": [NONE],
-        "form-action": [SELF],
+        # The button that begins a payment is a form, and its answer leads to the payment page.
+        "form-action": [SELF, STRIPE_CHECKOUT_ORIGIN] if STRIPE_SECRET_KEY else [SELF],
         "frame-ancestors": [NONE],
     },
 }
@@ -399,6 +414,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
+        # It tells every request, and below that who is paying.
+        "stripe": {"level": "WARNING"},
         # These tell every step of embedding a font, and every letter that it has not.
         "fontTools": {"level": "WARNING"},
         "fpdf": {"level": "ERROR"},
@@ -458,6 +475,17 @@ UNFOLD = {
                         "bookings_paymentnotice_changelist",
                         "bookings.paymentnotice",
                     ),
+                    admin_link(
+                        _("Refunds"), "currency_exchange", "bookings_refund_changelist", "bookings.refund"
+                    ),
+                    admin_link(
+                        _("Books"), "menu_book", "bookings_paymententry_changelist", "bookings.paymententry"
+                    ),
+                    admin_link(
+                        _("Needs a person"), "front_hand", "bookings_needs_a_person", "bookings.payment"
+                    )
+                    # Counted once for each page, and shown where there is something.
+                    | {"badge": SimpleLazyObject(lambda: import_string("bookings.attention.count_cases")())},
                     admin_link(_("Audit"), "fact_check", "bookings_booking_audit", "bookings.booking"),
                 ],
             },
