@@ -204,7 +204,7 @@ class PaymentNoticeAdmin(LookOnly, ModelAdmin):
     @display(description=_("what it says"))
     def content(self, notice: PaymentNotice) -> SafeString:
         text = json.dumps(notice.payload, indent=2, ensure_ascii=False)
-        return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
+        return format_html('<pre class="overflow-x-auto">{}</pre>', text)
 
     @admin.action(description=_("Try again (parked ones)"), permissions=["act"])
     def retry(self, request: HttpRequest, queryset: QuerySet[PaymentNotice]) -> None:
