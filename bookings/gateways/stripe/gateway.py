@@ -165,7 +165,7 @@ def _session_params(order: PaymentOrder) -> SessionCreateParams:
     metadata = {"booking": order.booking, "payment": order.key}
     params: SessionCreateParams = {
         "mode": "payment",
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "line_items": [
             {
                 "quantity": 1,

@@ -64,7 +64,7 @@ class BudgetedClient(stripe.HTTPXClient):
 
     def __init__(self) -> None:
         timeout = httpx.Timeout(BUDGET_SECONDS, connect=CONNECT_SECONDS)
-        super().__init__(timeout=timeout, allow_sync_methods=True)  # type: ignore[no-untyped-call]
+        super().__init__(timeout=timeout, allow_sync_methods=True)
         context = ssl.create_default_context(cafile=stripe.ca_bundle_path)
         self._client = httpx.Client(transport=_Transport(context))
 
@@ -79,19 +79,17 @@ class BudgetedClient(stripe.HTTPXClient):
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
         """Raises `stripe.APIConnectionError` where no try was answered."""
-        for pause in (*PAUSES, None):
-            answer = failure = None
+        for pause in PAUSES:
             try:
                 answer = self.request(method, url, headers, post_data)
-            except stripe.APIConnectionError as error:
-                failure = error
-            may_retry = pause is not None and pause < time_left()
-            if not may_retry or not self._should_retry(answer, failure, 0, 1):
-                break
-            time.sleep(pause or 0)
-        if answer is None:
-            raise failure or stripe.APIConnectionError("no answer")
-        return answer
+            except stripe.APIConnectionError:
+                if pause >= time_left():
+                    raise
+            else:
+                if pause >= time_left() or not self._should_retry(answer, None, 0, 1):
+                    return answer
+            time.sleep(pause)
+        return self.request(method, url, headers, post_data)
 
 
 class _Transport(httpx.HTTPTransport):

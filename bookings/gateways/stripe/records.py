@@ -108,5 +108,5 @@ def _amount_of(intent: stripe.PaymentIntent) -> int:
     return received or intent.amount
 
 
-def _read_metadata(metadata: stripe.UntypedStripeObject[str] | None) -> dict[str, str]:
+def _read_metadata(metadata: stripe.StripeObject | None) -> dict[str, str]:
     return metadata.to_dict() if metadata else {}
