@@ -12,16 +12,17 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from bookings.door.models import Scan
 from bookings.models import Booking, BookingItem, IdempotencyKey, Payment, PaymentNotice
 from bookings.services import Buyer, hold_tickets
 from events.models import Event, PriceTier, PublishJob, Seat, Ticket, Venue
-from tests.factories import make_general_admission, make_seated_event, ticket_ids
+from tests.factories import make_general_admission, make_seated_event, make_user, ticket_ids
 
 pytestmark = pytest.mark.django_db
 
 # Rules written in SQL, as Django's models cannot say them.
-SQL_CONSTRAINTS = {"ticket_tier_of_same_event", "ticket_booking_exists"}
-OUR_APPS = ("events", "search", "bookings")
+SQL_CONSTRAINTS = {"ticket_tier_of_same_event", "ticket_booking_exists", "scan_append_only"}
+OUR_APPS = ("events", "search", "bookings", "door")
 
 
 def set_on(model: Any, **fields: Any) -> Callable[[Booking], Any]:
@@ -54,6 +55,13 @@ def two_payments(**fields: Any) -> Callable[[Booking], Any]:
 
 def twice(model: Any, **fields: Any) -> Callable[[Booking], Any]:
     return lambda _booking: [model.objects.create(**fields), model.objects.create(**fields)]
+
+
+def scan(booking: Booking, **fields: Any) -> Scan:
+    defaults = {"code": "c", "door": "d", "result": "already_used", "scanned_at": booking.created_at}
+    return Scan.objects.create(
+        **{"event": booking.event, "item": booking.items.get(), "scanned_by": make_user()} | defaults | fields
+    )
 
 
 BREAKERS: dict[str, Callable[[Booking], Any]] = {
@@ -103,6 +111,14 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "idempotency_key_once_per_caller": twice(
         IdempotencyKey, caller="c", key="k", fingerprint="f", status_code=200
     ),
+    "scan_result_valid": lambda booking: scan(booking, result="other"),
+    "scan_item_if_known": lambda booking: scan(booking, result="refunded", item=None),
+    "scan_let_in_if_admitted": lambda booking: scan(booking, result="admitted", let_in=False),
+    "scan_undoes_if_undone": lambda booking: scan(booking, result="undone"),
+    "scan_undone_once": lambda booking: [
+        scan(booking, result="undone", undoes=first) for first in [scan(booking)] for _twice in range(2)
+    ],
+    "scan_append_only": lambda booking: scan(booking).delete(),
 }
 
 
