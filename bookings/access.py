@@ -83,8 +83,8 @@ def grant(request: HttpRequest, booking_id: UUID) -> None:
 
 
 def access_link(booking: Booking) -> str:
-    """The path, with its proof, that a mail to the buyer leads to."""
-    token = signing.dumps(str(booking.pk), salt=LINK_SALT)
+    """The path, with its proof, that a mail to the buyer leads to. It ends with the address it was for."""
+    token = signing.dumps([str(booking.pk), booking.email], salt=LINK_SALT)
     return f"{booking.get_absolute_url()}?token={token}"
 
 
@@ -93,7 +93,7 @@ def is_proof(booking: Booking, token: str) -> bool:
     if booking.has_access_token(token):
         return True
     try:
-        return bool(signing.loads(token, salt=LINK_SALT) == str(booking.pk))
+        return bool(signing.loads(token, salt=LINK_SALT) == [str(booking.pk), booking.email])
     except signing.BadSignature:
         return False
 

@@ -41,6 +41,8 @@ from bookings.models import (
     make_access_token,
 )
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
+from bookings.outbox.models import Mail
+from bookings.outbox.services import queue_mail, queue_mails
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.querysets import current_status
@@ -51,6 +53,8 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
+# Whoever pays at once needs no mail that leads back to the hold.
+WAY_BACK_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,14 @@ def _reserve(
         BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price)
         for t in tickets
     )
+    _mail_way_back(booking)
     _keep_locks_after_commit(booking, ticket_ids, ends=started + HOLD.total_seconds())
     return HeldBooking(booking, token)
+
+
+def _mail_way_back(booking: Booking) -> None:
+    """Once for each address that a hold has had, and only if it is still a hold by then."""
+    queue_mail(Mail.Kind.RESERVED, booking, key=booking.email, delay=WAY_BACK_AFTER)
 
 
 def _lock_available(event: Event, ticket_ids: Sequence[int]) -> list[Ticket]:
@@ -383,6 +393,7 @@ def change_details(
         booking = lock_live_hold(booking_id)
         if email is not None:
             _change_email(booking, email.strip().lower())
+            _mail_way_back(booking)
         if name is not None:
             booking.name = name
         booking.save(update_fields=["email", "name"])
@@ -468,7 +479,9 @@ def _sweep_batch() -> int:
         ids = [b.pk for b in rows.select_for_update(skip_locked=True, no_key=True)[:SWEEP_BATCH]]
         tickets = Ticket.objects.filter(booking_id__in=ids, status=Ticket.Status.RESERVED)
         free_tickets([ticket.pk for ticket in tickets.lock_in_order()])
-        return Booking.objects.filter(pk__in=ids).update(status=Booking.Status.EXPIRED)
+        closed = Booking.objects.filter(pk__in=ids)
+        queue_mails(Mail.Kind.EXPIRED, closed, key="")
+        return closed.update(status=Booking.Status.EXPIRED)
 
 
 def _release_ghost_locks() -> None:

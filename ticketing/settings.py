@@ -230,6 +230,8 @@ CELERY_BEAT_SCHEDULE = {
         ("bookings.reconcile_with_gateways", 900.0),
         ("events.publish_waiting_events", 5.0),
         ("sandbox.deliver_notices", 2.0),
+        ("outbox.send_mails", 10.0),
+        ("outbox.queue_reminders", 1800.0),
     ]
 }
 

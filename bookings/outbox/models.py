@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from bookings.models import Booking
 from bookings.outbox.querysets import MailQuerySet
 
+# Between the key of a mail and the number of the one that repeats it.
+AGAIN = " #"
+
 
 class Mail(models.Model):
     """One mail about a booking. It is written only when it is sent, from the booking as it is then.
@@ -107,3 +110,13 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.get_state_display()})"
+
+    @property
+    def first_key(self) -> str:
+        """The key of the mail that this one repeats, or its own."""
+        return self.key.partition(AGAIN)[0]
+
+    @property
+    def occasion(self) -> str:
+        """What `queue_mail` was given as `key`: what tells this mail from others of its kind."""
+        return self.first_key.split(":", 2)[2]

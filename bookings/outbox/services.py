@@ -15,6 +15,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.db.models.functions import Now
@@ -49,7 +50,7 @@ def queue_mail(
     )
     Mail.objects.bulk_create([mail], ignore_conflicts=True)
     if not delay:
-        _send_soon_after_commit()
+        send_soon_after_commit()
 
 
 def queue_mails(
@@ -60,7 +61,11 @@ def queue_mails(
     One statement, whatever their number, in the caller's transaction. What was queued before
     under the same kind and key is left as it is.
     """
-    chosen, parameters = bookings.exclude(email="").order_by().values("pk").query.sql_with_params()
+    wanted = bookings.exclude(email="").order_by().values("pk")
+    try:
+        chosen, parameters = wanted.query.sql_with_params()
+    except EmptyResultSet:
+        return 0
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -75,11 +80,11 @@ def queue_mails(
         )
         queued: int = cursor.rowcount
     if queued:
-        _send_soon_after_commit()
+        send_soon_after_commit()
     return queued
 
 
-def _send_soon_after_commit() -> None:
+def send_soon_after_commit() -> None:
     """Haste alone: the timetable finds what is waiting."""
     # Here and not above: the task sends, and what sends imports what queues.
     from bookings.outbox.tasks import send_mails
