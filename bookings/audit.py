@@ -7,7 +7,17 @@ left undone for an hour, far longer than the timetable needs to finish it alone.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import connection, transaction
+from django.db.models import Min
+
+from bookings.models import Payment
+from bookings.payments import FREE
+from bookings.reconciling import find_differences
+
+# The gateway dates its records by a clock of its own.
+CLOCKS_APART = timedelta(hours=1)
 
 CHECKS: dict[str, str] = {
     "I1 {0}: ticket {1} is {2}, but its booking {3} is {4}": """
@@ -27,6 +37,13 @@ CHECKS: dict[str, str] = {
             WHERE item.booking_id = ticket.booking_id AND item.ticket_id = ticket.id
         )
     """,
+    "I1 ticket {0} still belongs to booking {1}, which gave it back": """
+        SELECT ticket.id, booking.reference
+        FROM bookings_bookingitem item
+        JOIN bookings_booking booking ON booking.id = item.booking_id
+        JOIN events_ticket ticket ON ticket.id = item.ticket_id
+        WHERE item.refund_id IS NOT NULL AND ticket.booking_id = item.booking_id
+    """,
     "I1 booking {0} has ticket {1} of another event": """
         SELECT booking.reference, ticket.id
         FROM bookings_bookingitem item
@@ -39,37 +56,46 @@ CHECKS: dict[str, str] = {
         FROM bookings_booking booking
         JOIN bookings_bookingitem item ON item.booking_id = booking.id
         JOIN events_ticket ticket ON ticket.id = item.ticket_id
-        WHERE booking.status = 'booked'
+        WHERE booking.status = 'booked' AND item.refund_id IS NULL
           AND (ticket.status <> 'booked' OR ticket.booking_id IS DISTINCT FROM booking.id)
     """,
     "I2 booking {0} is booked and has no tickets": """
         SELECT booking.reference
         FROM bookings_booking booking
         WHERE booking.status = 'booked'
-          AND NOT EXISTS (SELECT FROM bookings_bookingitem item WHERE item.booking_id = booking.id)
+          AND NOT EXISTS (
+              SELECT FROM bookings_bookingitem item
+              WHERE item.booking_id = booking.id AND item.refund_id IS NULL
+          )
     """,
     "I2 booking {0} is booked, but its ticket {1} has no code": """
         SELECT booking.reference, item.ticket_id
         FROM bookings_booking booking
         JOIN bookings_bookingitem item ON item.booking_id = booking.id
-        WHERE booking.status = 'booked' AND item.code IS NULL
+        WHERE booking.status = 'booked' AND item.refund_id IS NULL AND item.code IS NULL
     """,
-    "I3 booking {0} ({1}): tickets for {2}, but {3} taken or due to be taken": """
-        SELECT booking.reference, booking.status, price.sum, paid.sum
+    "I3 booking {0} ({1}): tickets and fees for {2}, but {3} taken or due to be taken": """
+        SELECT booking.reference, booking.status, price.sum + paid.fees, paid.sum
         FROM bookings_booking booking
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(item.price), 0) AS sum
             FROM bookings_bookingitem item
-            WHERE item.booking_id = booking.id AND booking.status = 'booked'
+            WHERE item.booking_id = booking.id AND booking.status = 'booked' AND item.refund_id IS NULL
         ) price
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(payment.amount), 0) AS sum
+            SELECT coalesce(sum(payment.amount - promised.sum), 0) AS sum,
+                coalesce(sum(promised.fees), 0) AS fees
             FROM bookings_payment payment
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(refund.amount), 0) AS sum, coalesce(sum(refund.fee), 0) AS fees
+                FROM bookings_refund refund
+                WHERE refund.payment_id = payment.id
+            ) promised
             WHERE payment.booking_id = booking.id
               AND payment.decision = 'capture'
-              AND payment.status IN ('authorised', 'captured')
+              AND payment.status IN ('authorised', 'captured', 'refunded')
         ) paid
-        WHERE price.sum <> paid.sum
+        WHERE price.sum + paid.fees <> paid.sum
     """,
     "I3 booking {0}: its total is {1}, its items cost {2}": """
         SELECT booking.reference, booking.total, coalesce(sum(item.price), 0)
@@ -83,6 +109,21 @@ CHECKS: dict[str, str] = {
         FROM bookings_payment payment
         JOIN bookings_booking booking ON booking.id = payment.booking_id
         WHERE payment.amount <> booking.total OR payment.currency <> booking.currency
+    """,
+    "I3 payment {0} says {1}, {2} taken, {3} given back; its entries say {4}, {5}, {6}": """
+        SELECT payment.id, payment.status, payment.captured, payment.refunded,
+            coalesce(books.status, 'pending'), coalesce(books.captured, 0), coalesce(books.refunded, 0)
+        FROM bookings_payment payment
+        LEFT JOIN bookings_books books ON books.payment_id = payment.id
+        WHERE (payment.status, payment.captured, payment.refunded)
+            <> (coalesce(books.status, 'pending'), coalesce(books.captured, 0), coalesce(books.refunded, 0))
+    """,
+    "I3 refund {0} gives back {1} and keeps {2}, its tickets cost {3}": """
+        SELECT refund.id, refund.amount, refund.fee, sum(item.price)
+        FROM bookings_refund refund
+        JOIN bookings_bookingitem item ON item.refund_id = refund.id
+        GROUP BY refund.id
+        HAVING refund.amount + refund.fee <> sum(item.price)
     """,
     "I4 ticket {0} is reserved until {1}, its booking {2} only until {3}": """
         SELECT ticket.id, ticket.reserved_until, booking.reference, booking.expires_at
@@ -102,9 +143,13 @@ CHECKS: dict[str, str] = {
         SELECT payment.id, booking.reference, payment.status, payment.decision
         FROM bookings_payment payment
         JOIN bookings_booking booking ON booking.id = payment.booking_id
-        WHERE ((payment.status = 'authorised')
-               OR (payment.status = 'captured' AND payment.decision = 'void'))
-          AND payment.updated_at < statement_timestamp() - interval '1 hour'
+        WHERE payment.status = 'authorised' AND payment.updated_at < statement_timestamp() - interval '1 hour'
+    """,
+    "I5 refund {0} of booking {1} was asked for at {2}, and is not done for a day": """
+        SELECT refund.id, booking.reference, refund.requested_at
+        FROM bookings_refund refund
+        JOIN bookings_booking booking ON booking.id = refund.booking_id
+        WHERE refund.status = 'requested' AND refund.requested_at < statement_timestamp() - interval '1 day'
     """,
     "I5 payment {0} of booking {1} has been open since {2}": """
         SELECT payment.id, booking.reference, payment.created_at
@@ -117,12 +162,26 @@ CHECKS: dict[str, str] = {
         SELECT payment.id, booking.reference, booking.status
         FROM bookings_payment payment
         JOIN bookings_booking booking ON booking.id = payment.booking_id
-        WHERE payment.status = 'captured' AND payment.decision = 'capture' AND booking.status <> 'booked'
+        WHERE payment.status = 'captured' AND payment.decision = 'capture'
+          AND booking.status NOT IN ('booked', 'cancelled', 'refunded')
+    """,
+    "I5 payment {0} took {1} for nothing, and {2} is promised back": """
+        SELECT payment.id, payment.captured, promised.sum
+        FROM bookings_payment payment
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(refund.amount), 0) AS sum
+            FROM bookings_refund refund WHERE refund.payment_id = payment.id
+        ) promised
+        WHERE payment.decision <> 'capture' AND payment.captured <> promised.sum
+    """,
+    "I5 payment {0} is decided about, and no entry says that it was authorised": """
+        SELECT payment.id FROM bookings_payment payment
+        WHERE payment.status = 'pending' AND payment.decision <> ''
     """,
     "I5 notice {0} from {1} has waited since {2}": """
         SELECT notice.provider_id, notice.gateway, notice.received_at
         FROM bookings_paymentnotice notice
-        WHERE notice.applied_at IS NULL AND notice.received_at < statement_timestamp() - interval '1 hour'
+        WHERE notice.status = 'waiting' AND notice.received_at < statement_timestamp() - interval '1 hour'
     """,
 }
 
@@ -137,3 +196,18 @@ def find_violations() -> list[str]:
             cursor.execute(query)
             lines += [sentence.format(*row) for row in cursor.fetchall()]
     return lines
+
+
+def compare_with_gateways() -> list[str]:
+    """A line for each payment of which the books and its gateway's own records say different things.
+
+    Raises `GatewayError` where a gateway does not answer.
+    """
+    begun = (
+        Payment.objects.exclude(gateway=FREE).values("gateway").annotate(first=Min("created_at")).order_by()
+    )
+    return [
+        f"{gateway} {difference.theirs.reference}, payment {difference.theirs.key}: {difference.sentence}"
+        for gateway, first in begun.values_list("gateway", "first")
+        for difference in find_differences(gateway, since=first - CLOCKS_APART)
+    ]

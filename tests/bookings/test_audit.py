@@ -10,7 +10,9 @@ from django.db.models import F
 from django.utils import timezone
 
 from bookings import audit, payments, services
-from bookings.models import Booking, BookingItem, Payment, PaymentNotice
+from bookings.gateways import get_gateway
+from bookings.models import Booking, BookingItem, Payment, PaymentNotice, Refund
+from bookings.refunds import request_refund
 from bookings.sandbox.models import SandboxIntent
 from bookings.services import Buyer, hold_tickets
 from events import locks
@@ -35,19 +37,30 @@ def breaks(sentence: str) -> Callable[[Violation], Violation]:
     return register
 
 
-def held(*, price: str = "30.00") -> Booking:
-    """A live hold of one ticket of two."""
-    event = make_seated_event(seats=2, price=price)
+def held(*, price: str = "30.00", tickets: int = 1) -> Booking:
+    """A live hold of some tickets of an event that has one more."""
+    event = make_seated_event(seats=tickets + 1, price=price)
     buyer = Buyer(email="guest@example.org")
-    return hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=buyer).booking
+    return hold_tickets(event=event, ticket_ids=ticket_ids(event)[:tickets], buyer=buyer).booking
 
 
-def paid(answer: str = "authorised") -> Booking:
+def paid(answer: str = "authorised", *, tickets: int = 1) -> Booking:
     """A booking about whose payment the gateway was asked."""
-    booking = held()
+    booking = held(tickets=tickets)
     payment = payments.start_payment(booking_id=booking.pk)
     SandboxIntent.objects.update(status=answer)
     payments.settle_payment(payment.pk)
+    booking.refresh_from_db()
+    return booking
+
+
+def paid_but_not_taken() -> Booking:
+    """A booking whose money is authorised and was not taken, as the gateway was gone."""
+    booking = held()
+    payment = payments.start_payment(booking_id=booking.pk)
+    SandboxIntent.objects.update(status="authorised")
+    found = get_gateway("sandbox").retrieve(payment.gateway_reference)
+    payments._apply(payment.pk, found)
     booking.refresh_from_db()
     return booking
 
@@ -78,6 +91,15 @@ def ticket_of_a_booking_without_an_item_for_it() -> str:
     until = booking.expires_at
     Ticket.objects.filter(pk=other.pk).update(status="reserved", booking_id=booking.pk, reserved_until=until)
     return f"I1 ticket {other.pk} belongs to booking {booking.reference}, which has no item for it"
+
+
+@breaks("I1 ticket {0} still belongs to booking {1}, which gave it back")
+def returned_ticket_that_was_not_let_go() -> str:
+    booking = paid(tickets=2)
+    tickets = list(Ticket.objects.filter(booking_id=booking.pk).order_by("pk"))
+    request_refund(booking_id=booking.pk, ticket_ids=[tickets[0].pk], origin=Refund.Origin.STAFF)
+    Ticket.objects.filter(pk=tickets[0].pk).update(status="booked", booking_id=booking.pk)
+    return f"I1 ticket {tickets[0].pk} still belongs to booking {booking.reference}, which gave it back"
 
 
 @breaks("I1 booking {0} has ticket {1} of another event")
@@ -117,11 +139,16 @@ def booked_ticket_without_a_code() -> str:
 # --- I3 ---------------------------------------------------------------------------------
 
 
-@breaks("I3 booking {0} ({1}): tickets for {2}, but {3} taken or due to be taken")
-def booked_booking_that_nobody_pays() -> str:
+@breaks("I3 booking {0} ({1}): tickets and fees for {2}, but {3} taken or due to be taken")
+def booking_that_is_paid_twice() -> str:
     booking = paid()
-    Payment.objects.update(decision="void", status="voided")
-    return f"I3 booking {booking.reference} (booked): tickets for 30.00, but 0 taken or due to be taken"
+    Refund.objects.create(
+        booking=booking, payment=Payment.objects.get(), origin="staff", amount="10.00", currency="EUR"
+    )
+    return (
+        f"I3 booking {booking.reference} (booked): "
+        "tickets and fees for 30.00, but 20.00 taken or due to be taken"
+    )
 
 
 @breaks("I3 booking {0}: its total is {1}, its items cost {2}")
@@ -136,6 +163,26 @@ def payment_in_another_currency() -> str:
     payment = payments.start_payment(booking_id=held().pk)
     Payment.objects.update(currency="USD")
     return f"I3 payment {payment.pk} is 30.00 USD, its booking 30.00 EUR"
+
+
+@breaks("I3 payment {0} says {1}, {2} taken, {3} given back; its entries say {4}, {5}, {6}")
+def payment_that_was_changed_beside_the_books() -> str:
+    paid()
+    Payment.objects.update(captured="29.00")
+    pk = Payment.objects.get().pk
+    return f"I3 payment {pk} says captured, 29.00 taken, 0.00 given back; its entries say captured, 30.00, 0"
+
+
+@breaks("I3 refund {0} gives back {1} and keeps {2}, its tickets cost {3}")
+def refund_that_gives_back_less_than_the_ticket() -> str:
+    booking = paid(tickets=2)
+    tickets = Ticket.objects.filter(booking_id=booking.pk).values_list("pk", flat=True)
+    first, _second = [
+        request_refund(booking_id=booking.pk, ticket_ids=[pk], origin=Refund.Origin.STAFF)
+        for pk in list(tickets)
+    ]
+    BookingItem.objects.update(refund=first)
+    return f"I3 refund {first.pk} gives back 30.00 and keeps 0.00, its tickets cost 60.00"
 
 
 # --- I4 ---------------------------------------------------------------------------------
@@ -165,12 +212,24 @@ def live_hold_whose_ticket_is_on_sale() -> str:
 
 @breaks("I5 payment {0} of booking {1}: {2}, to {3}, and not done for an hour")
 def money_that_is_never_taken() -> str:
-    booking = paid()
-    Payment.objects.update(status="authorised", updated_at=long_ago(minutes=61))
+    booking = paid_but_not_taken()
+    Payment.objects.update(updated_at=long_ago(minutes=61))
     payment = Payment.objects.get()
     return (
         f"I5 payment {payment.pk} of booking {booking.reference}: "
         "authorised, to capture, and not done for an hour"
+    )
+
+
+@breaks("I5 refund {0} of booking {1} was asked for at {2}, and is not done for a day")
+def refund_that_never_goes() -> str:
+    booking = paid()
+    refund = request_refund(booking_id=booking.pk, origin=Refund.Origin.STAFF)
+    requested_at = long_ago(hours=25)
+    Refund.objects.update(requested_at=requested_at)
+    return (
+        f"I5 refund {refund.pk} of booking {booking.reference} "
+        f"was asked for at {requested_at}, and is not done for a day"
     )
 
 
@@ -189,6 +248,24 @@ def money_taken_for_a_booking_that_ran_out() -> str:
     Ticket.objects.update(status="available", booking_id=None)
     Booking.objects.update(status="expired", booked_at=None)
     return f"I5 payment {payment.pk} was taken for booking {booking.reference}, which is expired"
+
+
+@breaks("I5 payment {0} took {1} for nothing, and {2} is promised back")
+def money_taken_for_nothing() -> str:
+    booking = held()
+    payment = payments.start_payment(booking_id=booking.pk)
+    services.release_hold(booking_id=booking.pk)
+    SandboxIntent.objects.update(status="captured")
+    payments.settle_payment(payment.pk)
+    Refund.objects.all().delete()
+    return f"I5 payment {payment.pk} took 30.00 for nothing, and 0 is promised back"
+
+
+@breaks("I5 payment {0} is decided about, and no entry says that it was authorised")
+def decision_about_money_that_nobody_authorised() -> str:
+    payment = payments.start_payment(booking_id=held().pk)
+    Payment.objects.update(decision="void")
+    return f"I5 payment {payment.pk} is decided about, and no entry says that it was authorised"
 
 
 @breaks("I5 notice {0} from {1} has waited since {2}")
@@ -224,8 +301,8 @@ def test_live_hold_without_items_is_reported() -> None:
 
 
 def test_what_is_still_on_its_way_is_no_violation() -> None:
-    paid()
-    Payment.objects.update(status="authorised", updated_at=long_ago(minutes=59))
+    paid_but_not_taken()
+    Payment.objects.update(updated_at=long_ago(minutes=59))
     PaymentNotice.objects.create(gateway="sandbox", provider_id="n1", reference="r1", payload={})
     PaymentNotice.objects.update(received_at=long_ago(minutes=59))
 
