@@ -13,7 +13,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from bookings.door.models import Scan
-from bookings.models import Booking, BookingItem, IdempotencyKey, Payment, PaymentNotice
+from bookings.models import (
+    Booking,
+    BookingItem,
+    EventCancellation,
+    IdempotencyKey,
+    Payment,
+    PaymentEntry,
+    PaymentNotice,
+    Refund,
+)
 from bookings.services import Buyer, hold_tickets
 from events.models import Event, PriceTier, PublishJob, Seat, Ticket, Venue
 from tests.factories import make_general_admission, make_seated_event, make_user, ticket_ids
@@ -21,7 +30,12 @@ from tests.factories import make_general_admission, make_seated_event, make_user
 pytestmark = pytest.mark.django_db
 
 # Rules written in SQL, as Django's models cannot say them.
-SQL_CONSTRAINTS = {"ticket_tier_of_same_event", "ticket_booking_exists", "scan_append_only"}
+SQL_CONSTRAINTS = {
+    "ticket_tier_of_same_event",
+    "ticket_booking_exists",
+    "scan_append_only",
+    "entry_append_only",
+}
 OUR_APPS = ("events", "search", "bookings", "door")
 
 
@@ -49,6 +63,16 @@ def pay(booking: Booking, **fields: Any) -> Payment:
     return Payment.objects.create(booking=booking, **defaults | fields)
 
 
+def promise(booking: Booking, **fields: Any) -> Refund:
+    defaults = {"payment": pay(booking), "origin": "staff", "amount": 1, "currency": "EUR"}
+    return Refund.objects.create(booking=booking, **defaults | fields)
+
+
+def enter(booking: Booking, **fields: Any) -> PaymentEntry:
+    payment = fields.pop("payment", None) or pay(booking)
+    return PaymentEntry.objects.create(payment=payment, **{"amount": 0} | fields)
+
+
 def two_payments(**fields: Any) -> Callable[[Booking], Any]:
     return lambda booking: [pay(booking, **fields), pay(booking, **fields)]
 
@@ -74,6 +98,7 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "event_sale_ends_after_start": set_on(Event, on_sale_at=F("starts_at"), off_sale_at=F("starts_at")),
     "event_ticket_limit_valid": set_on(Event, max_tickets_per_booking=0),
     "event_currency_valid": set_on(Event, currency="eur"),
+    "event_refund_fee_not_negative": set_on(Event, refund_fee=-1),
     "event_status_valid": set_on(Event, status="other"),
     "price_tier_unique_in_event": copy_of(PriceTier),
     "price_tier_price_not_negative": set_on(PriceTier, price=-1),
@@ -98,11 +123,29 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "payment_status_valid": lambda booking: pay(booking, status="other"),
     "payment_decision_valid": lambda booking: pay(booking, status="authorised", decision="other"),
     "payment_amount_not_negative": lambda booking: pay(booking, amount=-1),
-    "payment_undecided_while_pending": lambda booking: pay(booking, decision="void"),
     "payment_decided_once_authorised": lambda booking: pay(booking, status="authorised"),
+    "payment_captured_at_most_amount": lambda booking: pay(booking, captured=2),
+    "payment_refunded_at_most_captured": lambda booking: pay(booking, refunded=1),
     "payment_one_open_per_booking": two_payments(),
     "payment_one_success_per_booking": two_payments(status="captured", decision="capture"),
     "payment_reference_unique": two_payments(status="declined", gateway_reference="same"),
+    "refund_amount_not_negative": lambda booking: promise(booking, amount=-1),
+    "refund_fee_not_negative": lambda booking: promise(booking, fee=-1),
+    "refund_done_at_if_done": lambda booking: promise(booking, status="done"),
+    "refund_origin_valid": lambda booking: promise(booking, origin="other"),
+    "entry_amount_not_negative": lambda booking: enter(booking, kind="voided", amount=-1),
+    "entry_kind_valid": lambda booking: enter(booking, kind="other"),
+    "entry_refund_if_refunded": lambda booking: enter(booking, kind="refunded"),
+    "entry_once_per_payment": lambda booking: [
+        enter(booking, kind="voided", payment=payment) for payment in [pay(booking)] * 2
+    ],
+    "entry_append_only": lambda booking: enter(booking, kind="voided").delete(),
+    "cancellation_finished_at_if_done": lambda booking: EventCancellation.objects.create(
+        event=booking.event, status="done", bookings_total=1
+    ),
+    "notice_applied_at_if_applied": lambda booking: PaymentNotice.objects.create(
+        gateway="g", provider_id="1", payload={}, status="applied"
+    ),
     "notice_stored_once": twice(PaymentNotice, gateway="g", provider_id="1", reference="r", payload={}),
     "publish_job_one_open_per_event": lambda booking: twice(PublishJob, event=booking.event)(booking),
     "publish_job_status_valid": lambda booking: PublishJob.objects.create(

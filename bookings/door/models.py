@@ -74,9 +74,8 @@ class Scan(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(result="admitted", let_in=True)
-                | Q(result="undone", let_in=False)
-                | Q(result__in=["already_used", "refunded", "wrong_event", "unknown"], is_offline=True)
-                | Q(result__in=["already_used", "refunded", "wrong_event", "unknown"], let_in=False),
+                | (~Q(result="admitted") & Q(let_in=False))
+                | (~Q(result__in=["admitted", "undone"]) & Q(is_offline=True)),
                 name="scan_let_in_if_admitted",
             ),
             models.CheckConstraint(
