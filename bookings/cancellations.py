@@ -67,6 +67,21 @@ class CancellationPlan:
     holds: int
     open_payments: int
 
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """The counts, each with its name for people to read."""
+        return [
+            (_("Bookings"), self.bookings),
+            (_("Tickets"), self.tickets),
+            (_("Bookings that cost nothing"), self.free_bookings),
+            (
+                _("Bookings without an e-mail address, whose buyers you must tell yourself"),
+                self.without_address,
+            ),
+            (_("Holds that end"), self.holds),
+            (_("Payments just being made, which will not be taken"), self.open_payments),
+        ]
+
 
 def plan_cancellation(event: Event) -> CancellationPlan:
     """What `cancel_event` would do. Changes nothing; three queries."""
@@ -98,6 +113,14 @@ def _tickets_left(event: Event) -> list[tuple[int, Money]]:
 
 def _open_payments(event: Event) -> QuerySet[Payment]:
     return Payment.objects.filter(booking__event=event, status=Payment.Status.PENDING)
+
+
+def can_be_cancelled(event: Event) -> bool:
+    """Whether `cancel_event` has something to do: it stops the sale, or money was left with us."""
+    if event.status == Event.Status.CANCELLED:
+        was_paid = event.bookings.filter(status=Booking.Status.BOOKED).exists()
+        return was_paid and not EventCancellation.objects.filter(event=event).exists()
+    return event.status != Event.Status.DRAFT
 
 
 # --- Doing it ---------------------------------------------------------------------------

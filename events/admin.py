@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -246,11 +245,7 @@ class EventAdmin(ModelAdmin):
     autocomplete_fields = ["venue", "performers", "category"]
     readonly_fields = ["status"]
     inlines = [PriceTierInline]
-    actions_detail = [
-        "publish",
-        "show_publication",
-        {"title": _("More"), "icon": "more_horiz", "items": ["postpone", "cancel", "clone"]},
-    ]
+    actions_detail: list[Any] = ["publish", "show_publication", "clone"]
     formfield_overrides = {URLField: {"assume_scheme": "https", "widget": UnfoldAdminURLInputWidget}}
     warn_unsaved_form = True
     fieldsets = [
@@ -336,6 +331,15 @@ class EventAdmin(ModelAdmin):
             )
         return venue.zone if venue else ZoneInfo("UTC")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> Any:
+        """A postponed event gets its new date by the step that publishes it again."""
+        fixed = super().get_readonly_fields(request, obj)
+        is_postponed = obj is not None and obj.status == Event.Status.POSTPONED
+        return [*fixed, "starts_at", "ends_at", "doors_at"] if is_postponed else fixed
+
+    def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
+        services.save_event(obj)
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         tiers_changed = any(formset.has_changed() for formset in formsets)
@@ -366,10 +370,8 @@ class EventAdmin(ModelAdmin):
         if event is None:
             return []
         fitting = {
-            "publish": event.status != "cancelled",
+            "publish": event.status not in {"cancelled", "postponed"},
             "show_publication": event.publish_jobs.exists(),
-            "postpone": event.status == "published",
-            "cancel": event.status in {"published", "postponed"},
         }
         found = super().get_actions_detail(request, object_id)
         return [item for item in found if fitting.get(item.action_name.removeprefix("events_event_"), True)]
@@ -407,66 +409,24 @@ class EventAdmin(ModelAdmin):
         context = {"event": event, "job": job, "is_late": is_late, "back": change_url(event)}
         return page(self, request, "events/publication.html", title=_t("Publishing %s") % event, **context)
 
-    @action(description=_("Postpone"), url_path="postpone", icon="schedule", permissions=["change"])
-    def postpone(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        text = _t(
-            "The sale stops at once; bookings keep their tickets. Once there is a new date, enter it and "
-            "publish the event again. Buyers are not written to: tell them yourself."
-        )
-        return self._confirm(
-            request, object_id, services.postpone_event, _t("Postpone %s"), _t("Postpone"), text
-        )
-
-    @action(
-        description=_("Cancel"),
-        url_path="cancel",
-        icon="block",
-        variant=ActionVariant.DANGER,
-        permissions=["change"],
-    )
-    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        text = _t(
-            "The sale stops for good; a cancelled event cannot be published again. No money is paid back "
-            "and nobody is written to by this: bookings stay as they are until you refund them."
-        )
-        return self._confirm(
-            request, object_id, services.cancel_event, _t("Cancel %s"), _t("Cancel the event"), text, "danger"
-        )
-
     def has_clone_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Who may add events; a permission by its name is looked up in the database by unfold’s check."""
         return bool(self.has_add_permission(request))
 
     @action(description=_("Clone"), url_path="clone", icon="content_copy", permissions=["clone"])
     def clone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask first, as a link must not change anything."""
+        event = get_object_or_404(Event, pk=object_id)
+        if request.method == "POST":
+            made = services.clone_event(event)
+            self.log_change(request, event, "Cloned.")
+            messages.success(request, _t("Done."))
+            return HttpResponseRedirect(change_url(made))
         text = _t(
             "A draft is made with the same texts, times, performers and price tiers, and without tickets."
         )
-        return self._confirm(request, object_id, services.clone_event, _t("Clone %s"), _t("Clone"), text)
-
-    def _confirm(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        service: Callable[[Event], Event | None],
-        title: str,
-        button: str,
-        text: str,
-        variant: str = "primary",
-    ) -> HttpResponse:
-        """Ask first, as a link must not change anything; then call the service."""
-        event = get_object_or_404(Event, pk=object_id)
-        if request.method != "POST":
-            context = {"text": text, "button": button, "variant": variant, "back": change_url(event)}
-            return page(self, request, "events/confirm.html", title=title % event, **context)
-        try:
-            made = service(event)
-        except OrganiserError as refusal:
-            messages.error(request, str(refusal))
-            return HttpResponseRedirect(change_url(event))
-        self.log_change(request, event, f"{service.__name__}.")
-        messages.success(request, _t("Done."))
-        return HttpResponseRedirect(change_url(made or event))
+        context = {"text": text, "button": _t("Clone"), "back": change_url(event)}
+        return page(self, request, "events/confirm.html", title=_t("Clone %s") % event, **context)
 
 
 # --- Tickets --------------------------------------------------------------------------

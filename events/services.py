@@ -308,10 +308,10 @@ class NewDate:
     doors_at: datetime | None = None
 
 
-def save_event(event: Event) -> None:
+def save_event(event: Event) -> bool:
     """Save an event as somebody filled it in; its status alone stays what it is by now.
 
-    Sends `event_moved` where it has another time or place than before. Locks the event.
+    Where it has another time or place than before, sends `event_moved` and returns true. Locks the event.
     """
     with transaction.atomic():
         rows = Event.objects.select_related("venue").select_for_update(no_key=True, of=("self",))
@@ -320,8 +320,10 @@ def save_event(event: Event) -> None:
             # The form was read before the lock: the event may have been cancelled in between.
             event.status = before.status
         event.save()
-        if before is not None and _time_and_place(before) != _time_and_place(event):
+        has_moved = before is not None and _time_and_place(before) != _time_and_place(event)
+        if has_moved:
             event_moved.send(Event, event=event, before=before)
+    return has_moved
 
 
 def _time_and_place(event: Event) -> tuple[datetime, datetime, datetime | None, int]:

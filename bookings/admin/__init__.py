@@ -1,5 +1,5 @@
-"""The admin of bookings, the money for them, and accounts."""
+"""The admin of bookings, the money for them, accounts, and what an event's bookings hang on."""
 
-from bookings.admin import accounts, bookings, money
+from bookings.admin import accounts, bookings, events, money
 
-__all__ = ["accounts", "bookings", "money"]
+__all__ = ["accounts", "bookings", "events", "money"]

@@ -6,29 +6,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('events', '0002_ticket_rules'),
+        ("events", "0002_ticket_rules"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='event',
-            name='free_refunds_until',
-            field=models.DateTimeField(blank=True, help_text='After a postponement.', null=True, verbose_name='returns without a fee until'),
+            model_name="event",
+            name="free_refunds_until",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="After a postponement.",
+                null=True,
+                verbose_name="returns without a fee until",
+            ),
         ),
         migrations.AddField(
-            model_name='event',
-            name='refund_fee',
-            field=models.DecimalField(decimal_places=2, default=Decimal('0'), help_text='Kept of each ticket that its buyer returns; never more than its price.', max_digits=10, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='fee for a returned ticket'),
+            model_name="event",
+            name="refund_fee",
+            field=models.DecimalField(
+                decimal_places=2,
+                default=Decimal("0"),
+                help_text="Kept of each ticket that its buyer returns; never more than its price.",
+                max_digits=10,
+                validators=[django.core.validators.MinValueValidator(Decimal("0"))],
+                verbose_name="fee for a returned ticket",
+            ),
         ),
         migrations.AddField(
-            model_name='event',
-            name='refunds_until',
-            field=models.DateTimeField(blank=True, help_text='Empty: only staff give money back.', null=True, verbose_name='buyers may return tickets until'),
+            model_name="event",
+            name="refunds_until",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="Empty: only staff give money back.",
+                null=True,
+                verbose_name="buyers may return tickets until",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='event',
-            constraint=models.CheckConstraint(condition=models.Q(('refund_fee__gte', 0)), name='event_refund_fee_not_negative'),
+            model_name="event",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("refund_fee__gte", 0)), name="event_refund_fee_not_negative"
+            ),
         ),
     ]

@@ -173,20 +173,6 @@ def test_publication_says_when_no_worker_runs(staff: Client) -> None:
     assert "no worker seems to be running" in page
 
 
-@pytest.mark.parametrize(("name", "status"), [("postpone", "postponed"), ("cancel", "cancelled")])
-def test_postpone_and_cancel_ask_first(staff: Client, name: str, status: str) -> None:
-    event = make_hall()
-    services.publish_event(event)
-
-    staff.get(tool(event, name))
-    event.refresh_from_db()
-    assert event.status == "published"
-
-    staff.post(tool(event, name))
-    event.refresh_from_db()
-    assert event.status == status
-
-
 def test_clone_opens_the_draft(staff: Client) -> None:
     event = make_hall()
 
@@ -287,7 +273,7 @@ def test_plan_is_refused_with_the_place_in_the_file(staff: Client) -> None:
     assert venue.seats.count() == 0
 
 
-@pytest.mark.parametrize("name", ["publish", "cancel", "clone", "show_publication"])
+@pytest.mark.parametrize("name", ["publish", "clone", "show_publication"])
 def test_organisers_tools_are_for_those_who_may(client: Client, name: str) -> None:
     event = make_hall()
     client.force_login(make_user(is_staff=True))

@@ -19,8 +19,17 @@ from bookings.models import Booking, BookingItem, Payment
 from bookings.sandbox.models import SandboxIntent
 from bookings.services import Buyer, hold_tickets, sweep_expired_holds
 from events import services
-from events.exceptions import NothingForSale, QuantityTooLow, TicketsTaken, UnclearPrice, WrongStatus
+from events.exceptions import (
+    ImpossibleTimes,
+    NothingForSale,
+    QuantityTooLow,
+    TicketsTaken,
+    UnclearPrice,
+    WrongStatus,
+)
 from events.models import Event, PriceTier, Seat, Ticket, Venue
+from events.services import NewDate
+from events.signals import event_moved
 from tests.factories import make_event, make_user, make_venue
 from tests.utils import assert_audit_is_clean, let_hold_lapse
 
@@ -462,6 +471,89 @@ def test_postpone_and_cancel_stop_the_sale() -> None:
     services.cancel_event(event)
     event.refresh_from_db()
     assert event.status == "cancelled"
+
+
+def test_publish_event_refuses_a_postponed_event() -> None:
+    event = make_hall()
+    services.publish_event(event)
+    services.postpone_event(event)
+
+    with pytest.raises(WrongStatus, match="new date"):
+        services.publish_event(event)
+
+    event.refresh_from_db()
+    assert event.status == "postponed"
+
+
+def test_set_new_date_moves_the_end_of_the_sale_and_puts_it_on_sale_again() -> None:
+    day = timedelta(days=1)
+    event = make_event(status="postponed")
+    start = event.starts_at
+    Event.objects.update(off_sale_at=start - day, refunds_until=start - 7 * day)
+
+    services.set_new_date(event, NewDate(start + 3 * day, start + 4 * day, start + 2 * day))
+
+    event.refresh_from_db()
+    assert (event.starts_at, event.ends_at, event.doors_at) == (
+        start + 3 * day,
+        start + 4 * day,
+        start + 2 * day,
+    )
+    assert (event.off_sale_at, event.refunds_until) == (start + 2 * day, start - 4 * day)
+    assert event.status == "published"
+
+
+def test_set_new_date_never_shortens_the_time_to_return_tickets() -> None:
+    event = make_event()
+    promised = event.starts_at - timedelta(days=7)
+    Event.objects.update(refunds_until=promised)
+
+    earlier = event.starts_at - timedelta(days=3)
+    services.set_new_date(event, NewDate(earlier, earlier + timedelta(hours=2)))
+
+    event.refresh_from_db()
+    assert event.refunds_until == promised
+
+
+def test_set_new_date_refuses_impossible_times_and_changes_nothing() -> None:
+    event = make_event(status="postponed")
+
+    with pytest.raises(ImpossibleTimes):
+        services.set_new_date(event, NewDate(event.ends_at, event.starts_at))
+
+    event.refresh_from_db()
+    assert event.status == "postponed"
+
+
+def test_save_event_keeps_the_status_that_it_has_by_now() -> None:
+    event = make_event()
+    Event.objects.update(status="cancelled")
+
+    event.title = "Renamed"
+    services.save_event(event)
+
+    event.refresh_from_db()
+    assert (event.title, event.status) == ("Renamed", "cancelled")
+
+
+def test_save_event_tells_what_moved_and_only_that() -> None:
+    event, heard = make_event(), []
+    start = event.starts_at
+
+    def hear(before: Event, event: Event, **_signal: object) -> None:
+        heard.append((before.starts_at, event.starts_at))
+
+    event_moved.connect(hear)
+    try:
+        event.summary = "Another"
+        assert not services.save_event(event)
+        event.starts_at -= timedelta(hours=1)
+        assert services.save_event(event)
+        assert not services.save_event(make_event(starts_at=start))
+    finally:
+        event_moved.disconnect(hear)
+
+    assert heard == [(start, start - timedelta(hours=1))]
 
 
 def test_postpone_refuses_a_draft() -> None:
