@@ -28,11 +28,6 @@ class BookingQuerySet(QuerySet["Booking"]):
         """What counts when a buyer's tickets are counted: live holds and booked bookings."""
         return self.filter(Q(status="booked") | Q(status="reserved", expires_at__gt=Now()))
 
-    def confirmation_due(self) -> Self:
-        """Booked, with an address to write to, not written to yet, and nobody is just doing so."""
-        is_unclaimed = Q(confirmation_claimed_until=None) | Q(confirmation_claimed_until__lte=Now())
-        return self.filter(is_unclaimed, status="booked", confirmation_sent_at=None).exclude(email="")
-
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)
 

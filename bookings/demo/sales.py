@@ -151,7 +151,6 @@ def record_sale(
             "currency": event.currency,
             "created_at": moment,
             "booked_at": paid_at,
-            "confirmation_sent_at": paid_at,
         }
     )
     ledger.items += [

@@ -19,6 +19,7 @@ from events.models import Event, PriceTier, Ticket
 
 # Crockford's base 32: no I, L, O or U, so that a reference survives being read aloud.
 REFERENCE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_LENGTH = 16
 
 
 def make_reference() -> str:
@@ -28,7 +29,7 @@ def make_reference() -> str:
 
 def make_code() -> str:
     """A ticket's code: 80 random bits, which nobody guesses, short enough to be typed at a door."""
-    return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(16))
+    return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(CODE_LENGTH))
 
 
 def make_access_token(booking_id: uuid.UUID) -> str:
@@ -70,8 +71,6 @@ class Booking(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
     booked_at = models.DateTimeField(_("booked"), null=True, blank=True)
-    confirmation_claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
-    confirmation_sent_at = models.DateTimeField(_("confirmation sent"), null=True, blank=True)
 
     objects = BookingQuerySet.as_manager()
 
@@ -113,11 +112,6 @@ class Booking(models.Model):
                 fields=["event", "client_address"],
                 condition=Q(status="reserved", client_address__isnull=False),
                 name="booking_limit_by_address",
-            ),
-            models.Index(
-                fields=["booked_at"],
-                condition=Q(status="booked", confirmation_sent_at__isnull=True),
-                name="booking_confirmation_due",
             ),
         ]
 
@@ -170,3 +164,12 @@ class BookingItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.booking_id}/{self.ticket_id}"
+
+    @property
+    def grouped_code(self) -> str:
+        """The code as people read it and type it; nothing before it is booked."""
+        code = self.code or ""
+        # Only codes of this length are for typing; older ones are of both cases.
+        if len(code) != CODE_LENGTH:
+            return code
+        return "-".join(code[start : start + 4] for start in range(0, CODE_LENGTH, 4))
