@@ -143,7 +143,7 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
     "cancellation_finished_at_if_done": lambda booking: EventCancellation.objects.create(
         event=booking.event, status="done", bookings_total=1
     ),
-    "notice_applied_at_if_applied": lambda booking: PaymentNotice.objects.create(
+    "notice_applied_at_if_applied": lambda _booking: PaymentNotice.objects.create(
         gateway="g", provider_id="1", payload={}, status="applied"
     ),
     "notice_stored_once": twice(PaymentNotice, gateway="g", provider_id="1", reference="r", payload={}),
