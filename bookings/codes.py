@@ -24,7 +24,8 @@ from bookings.exceptions import InvalidCode
 if TYPE_CHECKING:
     from bookings.models import BookingItem
 
-# Only characters of a QR's alphanumeric mode, so that the picture stays small.
+ALGORITHM = "Ed25519"
+# The text has only characters of a QR's alphanumeric mode, so that the picture stays small.
 VERSION = "HF1"
 SEPARATOR = "."
 # The longest that is worth a look: whatever is longer was not made here.
@@ -79,11 +80,6 @@ def read_code(text: str) -> ScannedCode:
     scanned = ScannedCode(_read_short(code), int(event), int(ticket), is_signed=True)
     _verify(_message(int(event), int(ticket), scanned.code), signature.upper())
     return scanned
-
-
-def format_code(code: str) -> str:
-    """A short code in groups of four, for people to read and type."""
-    return "-".join(code[start : start + 4] for start in range(0, len(code), 4)) if len(code) == 16 else code
 
 
 def public_key() -> bytes:

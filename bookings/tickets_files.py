@@ -1,4 +1,4 @@
-"""A booked booking's tickets to take along: PDF to print, calendar entry, QR picture.
+"""A booked booking's tickets to take along: PDF to print, calendar entry, QR pictures.
 
 Everything is read from a booking that came from `BookingQuerySet.with_details()`; nothing here
 queries.
@@ -8,112 +8,158 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import segno
 from django.conf import settings
 from django.utils.translation import gettext as _
-from icalendar import Calendar
+from django.utils.translation import ngettext
+from icalendar import Alarm, Calendar
 from icalendar import Event as CalendarEntry
 
+from bookings.codes import sign_code
 from bookings.models import Booking, BookingItem
 from events.models import Event
-from events.templatetags.box_office import clock, day, money, place_name
+from events.templatetags.box_office import clock, country_name, place_name
 
-if TYPE_CHECKING:
-    from fpdf import FPDF
+REMIND_BEFORE_DOORS = timedelta(hours=3)
+# The light frame that scanners need around the code, in modules.
+QUIET_ZONE = 4
+# Pixels to a module.
+PNG_SCALE = 16
 
-FONTS = settings.BASE_DIR / "static" / "fonts"
-QR_MILLIMETRES = 60
+
+def is_live(booking: Booking, item: BookingItem) -> bool:
+    """Whether the ticket is booked and was not given back: only then has it a code."""
+    return booking.status == Booking.Status.BOOKED and item.refund_id is None and bool(item.code)
+
+
+def live_items(booking: Booking) -> list[BookingItem]:
+    """The tickets that are valid at the door, in their order in the hall."""
+    return [item for item in booking.items.all() if is_live(booking, item)]
+
+
+def has_calendar(booking: Booking) -> bool:
+    """A booking that is over has one too: it strikes the entry out of a calendar that has it."""
+    return booking.booked_at is not None
+
+
+def address_lines(event: Event) -> list[str]:
+    """The venue's name, its street and its town, each without what the ones before say."""
+    venue = event.venue
+    place = venue.city if venue.city not in venue.address else ""
+    country = country_name(venue.country) if venue.country else ""
+    lines = [venue.name, venue.address, ", ".join(part for part in (place, country) if part)]
+    return [line for line in lines if line]
+
+
+# --- QR ---------------------------------------------------------------------------------
+
+
+def make_qr(item: BookingItem) -> segno.QRCode:
+    """The signed code, so that a smudge over a seventh of it does no harm (level M)."""
+    return segno.make_qr(sign_code(item), error="m", boost_error=False)
+
+
+def qr_svg(item: BookingItem) -> bytes:
+    """The ticket's signed code as an SVG picture that stands alone, dark on white in every mode."""
+    out = io.BytesIO()
+    title = _("QR code of the ticket")
+    make_qr(item).save(out, kind="svg", border=QUIET_ZONE, light="#fff", omitsize=True, title=title)
+    return out.getvalue()
+
+
+def qr_data_uri(item: BookingItem) -> str:
+    """The same picture within a page, which then needs nothing more from the network."""
+    uri: str = make_qr(item).svg_data_uri(border=QUIET_ZONE, light="#fff", omitsize=True)
+    return uri
+
+
+def qr_png(item: BookingItem, *, border: int = QUIET_ZONE, scale: int = PNG_SCALE) -> bytes:
+    """The same in pixels, `scale` to a module."""
+    out = io.BytesIO()
+    make_qr(item).save(out, kind="png", border=border, scale=scale)
+    return out.getvalue()
+
+
+# --- Paper ------------------------------------------------------------------------------
 
 
 def tickets_pdf(booking: Booking) -> bytes:
-    """One A4 page for each ticket."""
+    """One A4 page for each valid ticket."""
     # Here and not above: it loads a whole font library, which the web's start need not wait for.
-    from fpdf import FPDF
+    from bookings.printing import draw_tickets
 
-    pdf = FPDF(format="A4", unit="mm")
-    pdf.set_title(f"{booking.event.title} – {booking.reference}")
-    pdf.set_creator(settings.SITE_NAME)
-    pdf.set_margin(20)
-    _add_fonts(pdf)
-    for item in booking.items.all():
-        _add_page(pdf, booking, item)
-    return bytes(pdf.output())
+    return draw_tickets(booking, live_items(booking))
+
+
+# --- Calendar ---------------------------------------------------------------------------
 
 
 def tickets_calendar(booking: Booking) -> bytes:
-    """An iCalendar file with the event, in its own time zone."""
+    """An iCalendar file with the event in the venue's time zone, and a reminder before the doors.
+
+    Reading a newer one replaces the entry: it keeps its UID, and SEQUENCE grows with every change.
+    """
     event = booking.event
-    entry = CalendarEntry()
-    # The same for each download, so that a calendar replaces the entry instead of adding one.
-    entry.add("uid", f"{booking.pk}@{settings.SITE_URL.partition('://')[2]}")
-    entry.add("dtstamp", booking.booked_at or booking.created_at)
-    entry.add("dtstart", event.starts_at.astimezone(event.venue.zone))
-    entry.add("dtend", event.ends_at.astimezone(event.venue.zone))
-    entry.add("summary", event.title)
-    entry.add("location", _where(event))
-    entry.add("description", _("Booking %(reference)s") % {"reference": booking.reference})
-    entry.add("url", settings.SITE_URL + event.get_absolute_url())
     calendar = Calendar()
     calendar.add("prodid", f"-//{settings.SITE_NAME}//EN")
     calendar.add("version", "2.0")
-    calendar.add_component(entry)
+    calendar.add_component(_calendar_entry(booking))
     # A year on either side: a zone's rules are told by its changes of the clock.
     year = timedelta(days=366)
     calendar.add_missing_timezones((event.starts_at - year).date(), (event.ends_at + year).date())
     return bytes(calendar.to_ical())
 
 
-def qr_svg(code: str) -> bytes:
-    """The ticket's code as an SVG picture that stands alone."""
-    out = io.BytesIO()
-    segno.make(code, error="m", micro=False).save(out, kind="svg", scale=8, title=_("QR code of the ticket"))
-    return out.getvalue()
+def _calendar_entry(booking: Booking) -> CalendarEntry:
+    event, zone = booking.event, booking.event.venue.zone
+    status = _calendar_status(booking)
+    entry = CalendarEntry()
+    entry.add("uid", f"{booking.pk}@{settings.SITE_URL.partition('://')[2]}")
+    entry.add("sequence", _sequence(event) + (status == "CANCELLED"))
+    entry.add("status", status)
+    entry.add("dtstamp", max(booking.booked_at or booking.created_at, event.updated_at))
+    entry.add("last-modified", event.updated_at)
+    entry.add("dtstart", event.starts_at.astimezone(zone))
+    entry.add("dtend", event.ends_at.astimezone(zone))
+    entry.add("summary", event.title)
+    entry.add("location", ", ".join(address_lines(event)))
+    if event.venue.latitude is not None and event.venue.longitude is not None:
+        entry.add("geo", (event.venue.latitude, event.venue.longitude))
+    entry.add("description", _calendar_words(booking))
+    entry.add("url", settings.SITE_URL + booking.get_absolute_url())
+    if status != "CANCELLED":
+        entry.add_component(_reminder(event))
+    return entry
 
 
-def _add_fonts(pdf: FPDF) -> None:
-    """The site's own fonts: they have every Latin letter, which the built-in ones have not."""
-    for family, name in [("text", "figtree"), ("heading", "bricolage-grotesque")]:
-        pdf.add_font(family, fname=FONTS / f"{name}-latin-wght-normal.woff2")
-        pdf.add_font(f"{family}-more", fname=FONTS / f"{name}-latin-ext-wght-normal.woff2")
+def _calendar_status(booking: Booking) -> str:
+    if booking.event.status == Event.Status.CANCELLED or not live_items(booking):
+        return "CANCELLED"
+    return "TENTATIVE" if booking.event.status == Event.Status.POSTPONED else "CONFIRMED"
 
 
-def _add_page(pdf: FPDF, booking: Booking, item: BookingItem) -> None:
-    event = booking.event
-    pdf.add_page()
-    _line(pdf, settings.SITE_NAME, size=11)
-    pdf.ln(6)
-    _line(pdf, event.title, size=24, font="heading")
-    _line(pdf, f"{day(event.starts_at, event.venue)}, {clock(event.starts_at, event.venue)}", size=13)
-    _line(pdf, _where(event), size=13)
-    pdf.ln(6)
-    _line(pdf, place_name(item.ticket.seat, item.price_tier), size=18, font="heading")
-    _line(pdf, f"{item.price_tier.name} · {money(item.price, booking.currency)}", size=13)
-    if item.holder_name:
-        _line(pdf, item.holder_name, size=13)
-    pdf.ln(8)
-    pdf.image(_qr_png(item.code or ""), x=20, w=QR_MILLIMETRES, alt_text=_("QR code of the ticket"))
-    pdf.ln(4)
-    _line(pdf, item.code or "", size=10)
-    _line(pdf, _("Booking %(reference)s") % {"reference": booking.reference}, size=10)
+def _sequence(event: Event) -> int:
+    """Grows whenever the event is saved. In seconds, which fit into a calendar's 31 bits."""
+    return max(0, int((event.updated_at - event.created_at).total_seconds()))
 
 
-def _line(pdf: FPDF, text: str, *, size: int, font: str = "text") -> None:
-    pdf.set_font(font, size=size)
-    pdf.set_fallback_fonts([f"{font}-more"])
-    # Dates and prices have narrow spaces between their parts, which the fonts have not.
-    printable = text.replace("\u202f", " ").replace("\u00a0", " ")
-    pdf.multi_cell(0, size * 0.5, printable, new_x="LMARGIN", new_y="NEXT", align="L")
+def _calendar_words(booking: Booking) -> str:
+    items, event = live_items(booking), booking.event
+    lines = [_("Booking %(reference)s") % {"reference": booking.reference}]
+    if event.doors_at is not None:
+        lines.append(_("Doors %(time)s") % {"time": clock(event.doors_at, event.venue)})
+    if items:
+        number = len(items)
+        lines.append(ngettext("%(number)d ticket:", "%(number)d tickets:", number) % {"number": number})
+        lines += [place_name(item.ticket.seat, item.price_tier) for item in items]
+    return "\n".join(lines)
 
 
-def _qr_png(code: str) -> io.BytesIO:
-    out = io.BytesIO()
-    segno.make(code, error="m", micro=False).save(out, kind="png", scale=10, border=0)
-    out.seek(0)
-    return out
-
-
-def _where(event: Event) -> str:
-    venue = event.venue
-    return ", ".join(part for part in (venue.name, venue.address, venue.city, venue.country) if part)
+def _reminder(event: Event) -> Alarm:
+    early = event.starts_at - (event.doors_at or event.starts_at)
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", event.title)
+    alarm.add("trigger", -(early + REMIND_BEFORE_DOORS))
+    return alarm

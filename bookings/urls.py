@@ -15,7 +15,9 @@ urlpatterns = [
     path("bookings/<uuid:booking_id>/refund/", refund_views.refund, name="refund"),
     path("bookings/<uuid:booking_id>/tickets.pdf", views.pdf, name="pdf"),
     path("bookings/<uuid:booking_id>/tickets.ics", views.calendar, name="calendar"),
-    path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>.svg", views.qr, name="qr"),
+    path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>/", views.ticket, name="ticket"),
+    path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>.svg", views.qr, {"kind": "svg"}, name="qr"),
+    path("bookings/<uuid:booking_id>/tickets/<int:ticket_id>.png", views.qr, {"kind": "png"}, name="qr-png"),
     path("accounts/keys/", views.keys, name="keys"),
     path("accounts/keys/<int:key_id>/revoke/", views.revoke, name="revoke"),
 ]

@@ -41,7 +41,15 @@ from bookings.services import (
     release_hold,
     suggest_instead,
 )
-from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
+from bookings.tickets_files import (
+    has_calendar,
+    live_items,
+    qr_data_uri,
+    qr_png,
+    qr_svg,
+    tickets_calendar,
+    tickets_pdf,
+)
 from events.hall import Wish, name_tickets
 from events.models import Event
 from events.requests import HtmxHttpRequest
@@ -297,36 +305,68 @@ def _finds_too_often(request: HttpRequest, email: str) -> bool:
 # --- Tickets to keep --------------------------------------------------------------------
 
 
-def _booked(request: HttpRequest, booking_id: UUID) -> Booking:
-    """The booking if it is booked, or `Http404`: there are no tickets before."""
+TICKET_PICTURES = {"svg": (qr_svg, "image/svg+xml"), "png": (qr_png, "image/png")}
+
+
+def _live(request: HttpRequest, booking_id: UUID) -> Booking:
+    """The booking if it has valid tickets, or `Http404`: there are none before it is booked."""
     booking = access.get_booking(request, booking_id)
-    if booking.status != Booking.Status.BOOKED:
+    if not live_items(booking):
         raise Http404
     return booking
 
 
 @never_cache
 @require_safe
+def ticket(request: HttpRequest, booking_id: UUID, ticket_id: int) -> HttpResponse:
+    """One ticket, to be shown at the door on a phone; also what became of one that is no longer valid."""
+    booking = access.get_booking(request, booking_id)
+    items = list(booking.items.all()) if booking.booked_at is not None else []
+    number = next((place for place, item in enumerate(items) if item.ticket_id == ticket_id), None)
+    if number is None:
+        raise Http404
+    item = items[number]
+    is_live = item in live_items(booking)
+    context = {
+        "booking": booking,
+        "venue": booking.event.venue,
+        "item": item,
+        "is_live": is_live,
+        "qr": qr_data_uri(item) if is_live else "",
+        "number": number + 1,
+        "count": len(items),
+        "previous": items[number - 1] if number else None,
+        "next": items[number + 1] if number + 1 < len(items) else None,
+    }
+    return render(request, "bookings/ticket.html", context)
+
+
+@never_cache
+@require_safe
 def pdf(request: HttpRequest, booking_id: UUID) -> HttpResponse:
-    booking = _booked(request, booking_id)
+    booking = _live(request, booking_id)
     return _download(tickets_pdf(booking), "application/pdf", f"{booking.reference}.pdf")
 
 
 @never_cache
 @require_safe
 def calendar(request: HttpRequest, booking_id: UUID) -> HttpResponse:
-    booking = _booked(request, booking_id)
+    """The calendar entry; of a booking that is over, the one that strikes it out."""
+    booking = access.get_booking(request, booking_id)
+    if not has_calendar(booking):
+        raise Http404
     return _download(tickets_calendar(booking), "text/calendar; charset=utf-8", f"{booking.reference}.ics")
 
 
 @never_cache
 @require_safe
-def qr(request: HttpRequest, booking_id: UUID, ticket_id: int) -> HttpResponse:
-    """The code of one ticket as a picture."""
-    codes = {item.ticket_id: item.code for item in _booked(request, booking_id).items.all()}
-    if not (code := codes.get(ticket_id)):
+def qr(request: HttpRequest, booking_id: UUID, ticket_id: int, kind: str) -> HttpResponse:
+    """The code of one valid ticket as a picture."""
+    items = {item.ticket_id: item for item in live_items(_live(request, booking_id))}
+    if ticket_id not in items:
         raise Http404
-    return HttpResponse(qr_svg(code), content_type="image/svg+xml")
+    draw, content_type = TICKET_PICTURES[kind]
+    return HttpResponse(draw(items[ticket_id]), content_type=content_type)
 
 
 def _download(content: bytes, content_type: str, name: str) -> HttpResponse:

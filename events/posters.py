@@ -48,10 +48,7 @@ class Dice:
 def draw_poster(kind: str, slug: str) -> str:
     """The SVG of an event's poster. `kind` (a category's slug) chooses the colours, `slug` the rest."""
     dice = Dice(slug)
-    palettes = Dice(f"palette:{kind}")
-    # Two palettes for a kind, so that a page of one category is of one family and not of one colour.
-    family = (palettes.below(len(PALETTES)), palettes.below(len(PALETTES)))
-    ground, *colours = PALETTES[family[dice.below(2)]]
+    ground, *colours = _palette(kind, dice)
     motif = MOTIFS[dice.below(len(MOTIFS))]
     shapes = "".join(motif(dice, colours))
     return (
@@ -59,6 +56,18 @@ def draw_poster(kind: str, slug: str) -> str:
         f'preserveAspectRatio="xMidYMid slice">'
         f'<path fill="{ground}" d="M0 0h{SIZE}v{SIZE}H0z"/>{shapes}</svg>'
     )
+
+
+def poster_ground(kind: str, slug: str) -> str:
+    """The colour behind that poster, for what stands beside it."""
+    return _palette(kind, Dice(slug))[0]
+
+
+def _palette(kind: str, dice: Dice) -> tuple[str, ...]:
+    palettes = Dice(f"palette:{kind}")
+    # Two palettes for a kind, so that a page of one category is of one family and not of one colour.
+    family = (palettes.below(len(PALETTES)), palettes.below(len(PALETTES)))
+    return PALETTES[family[dice.below(2)]]
 
 
 def _tiles(dice: Dice, colours: Sequence[str]) -> Iterator[str]:

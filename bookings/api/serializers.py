@@ -15,7 +15,9 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.reverse import reverse
 
 from bookings.api.fields import AddressField, StrictSerializer, TextField, TicketIdField, WholeNumberField
+from bookings.codes import sign_code
 from bookings.models import Booking, BookingItem, Payment
+from bookings.tickets_files import is_live
 from events.models import Event
 
 PRINTABLE_ADDRESS = re.compile(r"[\x21-\x7e]+")
@@ -108,7 +110,7 @@ class StartPaymentSerializer(StrictSerializer):
 
 
 class BookedTicketSerializer(serializers.ModelSerializer[BookingItem]):
-    """One ticket of a booking. `code` and its picture are there once it is booked."""
+    """One ticket of a booking. `code`, signed, and its picture are there while it is booked."""
 
     id = serializers.IntegerField(source="ticket_id")
     price_tier = serializers.IntegerField(source="price_tier_id")
@@ -134,19 +136,18 @@ class BookedTicketSerializer(serializers.ModelSerializer[BookingItem]):
         ]
 
     def get_code(self, item: BookingItem) -> str | None:
-        return item.code if self._is_booked() else None
+        return sign_code(item) if self._is_live(item) else None
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_qr_svg_url(self, item: BookingItem) -> str | None:
-        if not self._is_booked():
+        if not self._is_live(item):
             return None
         return reverse(
             "api:ticket-qr", args=[item.booking_id, item.ticket_id], request=self.context.get("request")
         )
 
-    def _is_booked(self) -> bool:
-        booking: Booking = self.context["booking"]
-        return booking.status == Booking.Status.BOOKED
+    def _is_live(self, item: BookingItem) -> bool:
+        return is_live(self.context["booking"], item)
 
 
 class PaymentStateSerializer(serializers.Serializer[Payment]):

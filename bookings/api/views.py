@@ -6,10 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ErrorDetail, NotAuthenticated, NotFound, ValidationError
 from rest_framework.generics import ListAPIView
@@ -29,7 +27,7 @@ from bookings.api.serializers import (
     StartPaymentSerializer,
 )
 from bookings.exceptions import InvalidNotice
-from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_access_token
+from bookings.models import Booking, Payment, User, hash_secret, make_access_token
 from bookings.notices import store_notice
 from bookings.payments import start_payment
 from bookings.permissions import TOKEN_HEADER, booking_tokens, bookings_visible_to
@@ -44,7 +42,6 @@ from bookings.services import (
     release_hold,
 )
 from bookings.tasks import apply_notices
-from bookings.tickets_files import qr_svg, tickets_calendar, tickets_pdf
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
 from events.wake_up import wake_up
 
@@ -296,70 +293,6 @@ class AnyAccept(BaseContentNegotiation):
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type
-
-
-class FileView(OneBookingView):
-    """A file of a booked booking; before it is booked there is none."""
-
-    content_negotiation_class = AnyAccept
-
-    def find_booked(self) -> Booking:
-        visible = self.find(to_change=False)
-        booking = Booking.objects.with_details().get(pk=visible.pk)
-        if booking.status != Booking.Status.BOOKED:
-            raise NotFound(_("The tickets are here once the booking is paid for."))
-        return booking
-
-
-def download(content: bytes, content_type: str, name: str) -> HttpResponse:
-    return HttpResponse(
-        content,
-        content_type=content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-class TicketsPdfView(FileView):
-    @extend_schema(
-        operation_id="tickets_pdf",
-        tags=["bookings"],
-        summary="The tickets to print, one to a page",
-        parameters=[TOKEN],
-        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
-        extensions={"x-problems": ["not_found"]},
-    )
-    def get(self, request: Request, booking_id: UUID) -> HttpResponse:
-        booking = self.find_booked()
-        return download(tickets_pdf(booking), "application/pdf", f"{booking.reference}.pdf")
-
-
-class TicketsCalendarView(FileView):
-    @extend_schema(
-        operation_id="tickets_calendar",
-        tags=["bookings"],
-        summary="The event as a calendar entry",
-        parameters=[TOKEN],
-        responses={(200, "text/calendar"): OpenApiTypes.STR},
-        extensions={"x-problems": ["not_found"]},
-    )
-    def get(self, request: Request, booking_id: UUID) -> HttpResponse:
-        booking = self.find_booked()
-        return download(tickets_calendar(booking), "text/calendar; charset=utf-8", f"{booking.reference}.ics")
-
-
-class TicketQrView(FileView):
-    @extend_schema(
-        operation_id="ticket_qr",
-        tags=["bookings"],
-        summary="A ticket's code as a picture",
-        parameters=[TOKEN],
-        responses={(200, "image/svg+xml"): OpenApiTypes.STR},
-        extensions={"x-problems": ["not_found"]},
-    )
-    def get(self, request: Request, booking_id: UUID, ticket_id: int) -> HttpResponse:
-        booking = self.find_booked()
-        item = get_object_or_404(BookingItem, booking=booking, ticket_id=ticket_id)
-        return HttpResponse(qr_svg(item.code or ""), content_type="image/svg+xml")
 
 
 class PaymentNoticeView(APIView):

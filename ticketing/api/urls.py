@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from bookings.api import refunds
+from bookings.api import files, refunds
 from bookings.api import views as bookings
 from events.api import views as events
 from search.api import views as search
@@ -20,17 +20,23 @@ version_1 = [
     path("bookings/<uuid:booking_id>/extend/", bookings.ExtendView.as_view(), name="extend"),
     path("bookings/<uuid:booking_id>/payments/", bookings.PaymentListView.as_view(), name="payments"),
     path("bookings/<uuid:booking_id>/refunds/", refunds.RefundListView.as_view(), name="refunds"),
-    path("bookings/<uuid:booking_id>/tickets.pdf", bookings.TicketsPdfView.as_view(), name="tickets-pdf"),
+    path("bookings/<uuid:booking_id>/tickets.pdf", files.TicketsPdfView.as_view(), name="tickets-pdf"),
     path(
         "bookings/<uuid:booking_id>/tickets.ics",
-        bookings.TicketsCalendarView.as_view(),
+        files.TicketsCalendarView.as_view(),
         name="tickets-calendar",
     ),
     path(
         "bookings/<uuid:booking_id>/tickets/<int:ticket_id>/qr.svg",
-        bookings.TicketQrView.as_view(),
+        files.TicketQrView.as_view(),
         name="ticket-qr",
     ),
+    path(
+        "bookings/<uuid:booking_id>/tickets/<int:ticket_id>/qr.png",
+        files.TicketQrPngView.as_view(),
+        name="ticket-qr-png",
+    ),
+    path("check-in/key/", files.CheckInKeyView.as_view(), name="check-in-key"),
 ]
 
 urlpatterns = [
