@@ -156,6 +156,8 @@ def _asking() -> Iterator[None]:
             yield
     except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
         raise GatewayRefused(error.user_message or str(error)) from error
+    except stripe.APIConnectionError as error:
+        raise GatewayError(f"no answer: {error.__cause__!r}") from error
     except stripe.StripeError as error:
         raise GatewayError(f"{type(error).__name__}: {error.user_message or error}") from error
 

@@ -82,8 +82,9 @@ class Record:
         )
 
     def _refunded(self) -> Decimal:
+        """Of money that was taken: Stripe calls an authorisation that was let go refunded too."""
         charge = self.intent.latest_charge if self.intent else None
-        if not isinstance(charge, stripe.Charge):
+        if self.state is not GatewayState.CAPTURED or not isinstance(charge, stripe.Charge):
             return Decimal(0)
         return from_minor(charge.amount_refunded, charge.currency)
 
