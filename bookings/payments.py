@@ -255,10 +255,10 @@ def _book(booking: Booking, payment: Payment, found: GatewayPayment) -> str:
         return _("The amount was not the one to pay.")
     if booking.status == Booking.Status.BOOKED:
         return _("The booking had been paid for already.")
-    if booking.status not in {Booking.Status.RESERVED, Booking.Status.EXPIRED}:
-        return _("The booking had been given up.")
     if booking.event.status == Event.Status.CANCELLED:
         return _("The event was cancelled.")
+    if booking.status not in {Booking.Status.RESERVED, Booking.Status.EXPIRED}:
+        return _("The booking had been given up.")
     now = database_time()
     if booking.expires_at <= now and (reason := _why_too_late(booking, now)):
         return reason
