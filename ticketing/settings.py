@@ -488,6 +488,7 @@ UNFOLD = {
                     )
                     # Counted once for each page, and shown where there is something.
                     | {"badge": SimpleLazyObject(lambda: import_string("bookings.attention.count_cases")())},
+                    admin_link(_("Mails"), "outgoing_mail", "outbox_mail_changelist", "outbox.mail"),
                     admin_link(_("Audit"), "fact_check", "bookings_booking_audit", "bookings.booking"),
                 ],
             },

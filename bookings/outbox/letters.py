@@ -231,8 +231,11 @@ def _refunded(matter: Matter) -> Letter:
 
 def _refund(matter: Matter) -> Refund | None:
     """The refund that a mail is about, with its tickets."""
+    refund_id = str(matter.fact("refund"))
+    if not refund_id:
+        return None
     rows = matter.booking.refunds.prefetch_related("items__ticket__seat", "items__price_tier")
-    return rows.filter(pk=matter.fact("refund") or None).first()
+    return rows.filter(pk=refund_id).first()
 
 
 def _still_valid(matter: Matter) -> list[str]:
@@ -287,17 +290,20 @@ def _event_changed(matter: Matter) -> Letter:
 
 
 def _event_postponed(matter: Matter) -> Letter:
-    old = matter.moment("old_starts_at")
-    has_new_date = old is not None and old != matter.event.starts_at
+    starts_at, venue = matter.event.starts_at, matter.event.venue
+    has_new_date = matter.event.status != Event.Status.POSTPONED
+    if has_new_date:
+        subject, heading = _("New date: %(event)s (%(reference)s)"), _("Your event has a new date")
+        news = _("%(event)s now takes place on %(day)s at %(time)s. Your tickets are valid for that day.")
+    else:
+        subject, heading = _("Postponed: %(event)s (%(reference)s)"), _("Your event is postponed")
+        news = _("%(event)s is postponed. Keep your tickets: they stay valid, and we write again.")
     return Letter(
-        subject=matter.named(_("Postponed: %(event)s (%(reference)s)")),
-        heading=_("Your event is postponed"),
+        subject=matter.named(subject),
+        heading=heading,
         paragraphs=[
-            matter.named(_("%(event)s will not take place on the day that you booked."))
-            if has_new_date
-            else matter.named(_("%(event)s is postponed. We will write again when there is a new date.")),
+            matter.named(news, day=day(starts_at, venue), time=matter.until(starts_at)),
             *_reason(matter),
-            _("Your tickets stay valid for the new date."),
             *_may_return(matter),
         ],
         action=(_("Show my booking"), matter.link),
@@ -332,20 +338,24 @@ def _may_return(matter: Matter) -> list[str]:
     if until is None:
         return []
     return [
-        _("If you cannot come, you can return your tickets on your booking's page until %(time)s.")
+        _("If you cannot come, return your tickets without a fee, on your booking's page, until %(time)s.")
         % {"time": f"{day_and_clock(until, matter.event.venue)} ({zone_name(until, matter.event.venue)})"}
     ]
 
 
 def _before(matter: Matter) -> list[tuple[str, str]]:
     """What was booked and is not so any more."""
-    venue, facts = matter.event.venue, []
+    venue, event = matter.event.venue, matter.event
+    facts = []
     old = matter.moment("old_starts_at")
-    if old is not None and old != matter.event.starts_at:
+    if old is not None and (old != event.starts_at or event.status == Event.Status.POSTPONED):
         facts.append((_("Before"), f"{day(old, venue)}, {clock(old, venue)}"))
+    old_doors = matter.moment("old_doors_at")
+    if old_doors is not None and event.doors_at is not None and old_doors - event.doors_at and not facts:
+        facts.append((_("Doors before"), clock(old_doors, venue)))
     old_venue = str(matter.fact("old_venue"))
     if old_venue and old_venue != venue.name:
-        facts.append((_("Before"), old_venue))
+        facts.append((_("Before at"), old_venue))
     return facts
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -68,6 +70,10 @@ class Mail(models.Model):
     created_at = models.DateTimeField(_("made"), default=timezone.now, editable=False)
 
     objects = MailQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        # Annotated where a mail is claimed.
+        database_now: datetime
 
     class Meta:
         ordering = ["-created_at", "-id"]

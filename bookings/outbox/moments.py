@@ -60,7 +60,8 @@ def _why_no_tickets(booking: Booking, now: datetime) -> str:
         return _("The booking is not booked any more: it is %(status)s.") % {
             "status": booking.get_status_display()
         }
-    if booking.event.ends_at <= now:
+    # The day of a postponed event is not its day any more.
+    if booking.event.ends_at <= now and booking.event.status != Event.Status.POSTPONED:
         return _("The event is over.")
     return ""
 

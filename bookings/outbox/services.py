@@ -3,9 +3,9 @@
 What each kind's text needs in `facts`, beyond the booking (all of it may be left out):
 
 - `payment_failed`: `reason`, in words for the buyer.
-- `refunded`: `refund`, the id of the `Refund`.
-- `event_changed`, `event_postponed`: `old_starts_at` and `old_ends_at`, `old_venue` (a name), and
-  `reason`, in words for the buyer; `refunds_until` where tickets can be returned for a while.
+- `refunded`: `refund`, the id of the `Refund`, which says the rest.
+- `event_changed`, `event_postponed`: `old_starts_at`, `old_doors_at`, `old_venue` (a name), `reason` in
+  words for the buyer, and `refunds_until`, until when tickets can be returned without a fee.
 - `event_cancelled`: `reason`, and `refund`, the id of the `Refund`.
 """
 
@@ -24,6 +24,9 @@ from bookings.models import Booking
 from bookings.outbox.models import Mail
 from bookings.querysets import BookingQuerySet
 from events.wake_up import wake_up
+
+# News to all of an event's buyers, which waits behind what one buyer did just now.
+BULK = {Mail.Kind.EVENT_CHANGED, Mail.Kind.EVENT_POSTPONED, Mail.Kind.EVENT_CANCELLED, Mail.Kind.REMINDER}
 
 
 def queue_mail(
@@ -46,10 +49,11 @@ def queue_mail(
         booking=booking,
         key=f"{kind}:{booking.pk}:{key}",
         facts=facts or {},
+        is_bulk=kind in BULK,
         next_attempt_at=Now() + delay,
     )
     Mail.objects.bulk_create([mail], ignore_conflicts=True)
-    if not delay:
+    if not delay and not mail.is_bulk:
         send_soon_after_commit()
 
 
