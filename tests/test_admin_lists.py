@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from bookings.keys import make_key
-from bookings.models import ApiKey, Payment, PaymentNotice
+from bookings.models import ApiKey, Payment, PaymentEntry, PaymentNotice, Refund
 from bookings.services import Buyer, hold_tickets
 from events.models import PublishJob, Seat
 from tests.factories import make_event, make_seated_event, make_staff, make_user, make_venue, ticket_ids
@@ -28,6 +28,18 @@ def make_payment() -> Payment:
 def make_notice() -> PaymentNotice:
     number = PaymentNotice.objects.count()
     return PaymentNotice.objects.create(gateway="sandbox", provider_id=f"notice-{number}", payload={})
+
+
+def make_refund() -> Refund:
+    payment = make_payment()
+    return Refund.objects.create(
+        booking=payment.booking, payment=payment, origin="staff", amount=payment.amount, currency="EUR"
+    )
+
+
+def make_entry() -> PaymentEntry:
+    payment = make_payment()
+    return PaymentEntry.objects.create(payment=payment, kind="declined", amount=payment.amount)
 
 
 def make_api_key() -> ApiKey:
@@ -48,13 +60,15 @@ def make_publication() -> PublishJob:
 @pytest.mark.parametrize(
     ("make", "queries"),
     [
-        (make_payment, 5),
-        (make_notice, 5),
-        (make_api_key, 5),
-        (make_user, 5),
-        (make_seat, 4),
-        (make_venue, 6),
-        (make_publication, 5),
+        (make_payment, 6),
+        (make_notice, 6),
+        (make_api_key, 6),
+        (make_user, 6),
+        (make_seat, 5),
+        (make_venue, 7),
+        (make_publication, 6),
+        (make_refund, 5),
+        (make_entry, 6),
     ],
 )
 def test_admin_list_has_a_fixed_number_of_queries(

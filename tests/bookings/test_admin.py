@@ -37,7 +37,7 @@ def test_booking_list_has_a_fixed_number_of_queries(
     for _number in range(bookings):
         hold_one()
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         page = staff.get(reverse("admin:bookings_booking_changelist")).content.decode()
 
     assert page.count("guest@example.org") == bookings
