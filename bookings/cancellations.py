@@ -6,7 +6,6 @@ be killed anywhere, started again, and run twice at once: no booking is refunded
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +17,6 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from bookings.exceptions import BoxOfficeError
 from bookings.models import (
     Booking,
     BookingItem,
@@ -35,8 +33,6 @@ from events import services as event_services
 from events.exceptions import WrongStatus
 from events.models import Event
 from events.wake_up import wake_up
-
-logger = logging.getLogger(__name__)
 
 # As many problems as a page can show.
 SHOWN_AT_MOST = 50
@@ -141,7 +137,7 @@ def cancel_event(event: Event, *, by: User | None, reason: str = "") -> EventCan
         if EventCancellation.objects.filter(event=locked).exists():
             raise WrongStatus(_("The event is cancelled already."))
         if locked.status != Event.Status.CANCELLED:
-            event_services.cancel_event(locked)
+            locked = event_services.cancel_event(locked)
         cancellation = EventCancellation.objects.create(
             event=locked,
             reason=" ".join(reason.split())[:200],
@@ -190,23 +186,28 @@ def _bookings_to_refund(cancellation: EventCancellation) -> list[UUID]:
 
 
 def _end_hold(booking_id: UUID) -> None:
-    try:
-        release_hold(booking_id=booking_id)
-    except BoxOfficeError:
-        logger.info("Booking %s was paid for or ended before its hold could be.", booking_id)
+    """End a hold, unless that is done or its payment is just being confirmed."""
+    with transaction.atomic():
+        if _lock_unless_busy(booking_id, Booking.Status.RESERVED):
+            release_hold(booking_id=booking_id)
 
 
 def _give_back(cancellation: EventCancellation, booking_id: UUID) -> None:
     """Refund what is left of a booking, unless that is done or somebody else is just at it."""
     with transaction.atomic():
-        rows = Booking.objects.filter(pk=booking_id, status=Booking.Status.BOOKED)
-        if rows.select_for_update(no_key=True, skip_locked=True).first() is not None:
+        if _lock_unless_busy(booking_id, Booking.Status.BOOKED):
             request_refund(
                 booking_id=booking_id,
                 origin=Refund.Origin.CANCELLATION,
                 by=cancellation.requested_by,
                 reason=cancellation.reason,
             )
+
+
+def _lock_unless_busy(booking_id: UUID, status: Booking.Status) -> bool:
+    """Lock the booking, if it has this status still and nobody else has it locked."""
+    rows = Booking.objects.filter(pk=booking_id, status=status)
+    return rows.select_for_update(no_key=True, skip_locked=True).first() is not None
 
 
 def _put_off(cancellation: EventCancellation, booking_id: UUID, error: Exception) -> None:

@@ -43,6 +43,7 @@ def event_form(venue: Venue, **fields: Any) -> dict[str, Any]:
         "currency": "EUR",
         "max_tickets_per_booking": 10,
         "max_extensions": 10,
+        "refund_fee": "0.00",
         "price_tiers-TOTAL_FORMS": 1,
         "price_tiers-INITIAL_FORMS": 0,
         "price_tiers-0-position": 0,
@@ -95,7 +96,7 @@ def test_event_list_has_a_fixed_number_of_queries(
         services.publish_event(make_hall())
     take(Event.objects.first().tickets.get(position=0))
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         page = staff.get(reverse("admin:events_event_changelist")).content.decode()
 
     assert "1 booked, 0 reserved, 21 of 22 available" in page
@@ -108,7 +109,7 @@ def test_ticket_list_has_a_fixed_number_of_queries(
     for _number in range(events):
         services.publish_event(make_hall())
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         page = staff.get(reverse("admin:events_ticket_changelist"), {"status": "available"}).content.decode()
 
     assert "Stalls, row A, seat 1" in page
