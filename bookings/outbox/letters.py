@@ -34,6 +34,7 @@ class Letter:
     # (label, value), shown above the event's own facts.
     facts: list[tuple[str, str]] = field(default_factory=list)
     items: list[BookingItem] = field(default_factory=list)
+    items_title: str = ""
     closing: list[str] = field(default_factory=list)
     has_pdf: bool = False
     has_calendar: bool = False
@@ -115,7 +116,10 @@ def _payment_failed(matter: Matter) -> Letter:
     booking = matter.booking
     paragraphs = [
         matter.named(_("Your payment for %(event)s did not go through, and your tickets are not booked.")),
-        _("You are not charged. If your bank shows the amount as kept aside, it lets go of it by itself."),
+        _(
+            "You are not charged: if your bank shows the amount as kept aside or taken, it comes back "
+            "by itself."
+        ),
     ]
     if reason := matter.fact("reason"):
         paragraphs.insert(1, _("The reason: %(reason)s") % {"reason": reason})
@@ -141,6 +145,7 @@ def _expired(matter: Matter) -> Letter:
         paragraphs=[
             matter.named(_("The time to pay for your tickets for %(event)s is over.")),
             _("They are on sale again, and you are not charged."),
+            _("If you were just paying, we write again to say what became of it."),
         ],
         action=(_("Look for tickets"), matter.event_link),
     )
@@ -225,6 +230,7 @@ def _refunded(matter: Matter) -> Letter:
         action=(_("Show my booking"), matter.link),
         facts=_money_back(refund),
         items=items,
+        items_title=_("Returned"),
         closing=[_("The codes of returned tickets no longer open any door.")] if items else [],
     )
 
@@ -259,7 +265,12 @@ def _why_back(refund: Refund | None) -> list[str]:
 def _when_back(refund: Refund | None) -> list[str]:
     if refund is None or not refund.amount:
         return []
-    return [_("It goes back the way you paid. Depending on your bank, it can take up to ten days to arrive.")]
+    return [
+        _(
+            "The money goes back the way you paid, and can take up to ten days to arrive, depending on "
+            "your bank."
+        )
+    ]
 
 
 def _money_back(refund: Refund | None) -> list[tuple[str, str]]:
@@ -277,7 +288,7 @@ def _event_changed(matter: Matter) -> Letter:
         subject=matter.named(_("Changed: %(event)s (%(reference)s)")),
         heading=_("Your event has changed"),
         paragraphs=[
-            matter.named(_("Something about %(event)s is different from what you booked.")),
+            matter.named(_("The time or the place of %(event)s is not what it was when you booked.")),
             *_reason(matter),
             _("Your tickets stay valid. How it is now you see below."),
             *_may_return(matter),

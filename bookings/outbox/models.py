@@ -72,7 +72,7 @@ class Mail(models.Model):
     objects = MailQuerySet.as_manager()
 
     if TYPE_CHECKING:
-        # Annotated where a mail is claimed.
+        # Annotated by MailQuerySet.due().
         database_now: datetime
 
     class Meta:

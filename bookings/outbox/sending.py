@@ -19,7 +19,6 @@ from typing import Any
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -65,7 +64,7 @@ def send_mails() -> int:
 def _claim_next() -> Mail | None:
     """Take the next due mail for a while, so that no other worker sends it too."""
     with transaction.atomic():
-        mail = Mail.objects.due().select_for_update(skip_locked=True).annotate(database_now=Now()).first()
+        mail = Mail.objects.due().select_for_update(skip_locked=True).first()
         if mail is not None:
             mail.claimed_until = mail.database_now + CLAIM
             mail.attempts += 1
