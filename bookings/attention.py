@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from django.db.models import Q, Value
+from django.db.models import F, Q, Value
 from django.utils import timezone
 
 from bookings.models import Booking, Payment, PaymentNotice, Refund
@@ -55,8 +55,11 @@ def find_cases() -> list[Case]:
 
 
 def dismiss_payment(payment_id: UUID) -> None:
-    """Take a payment off the list; it comes back if the next try finds the same."""
-    _payments().filter(pk=payment_id).update(problem="")
+    """Take a payment off the list.
+
+    It comes back if the next try fails; a difference from the gateway's records only if it is another.
+    """
+    _payments().filter(pk=payment_id).update(dismissed=F("problem"), problem="")
 
 
 def dismiss_notice(notice_id: int, *, note: str) -> None:

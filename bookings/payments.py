@@ -325,7 +325,11 @@ def _carry_out(payment: Payment) -> Payment:
 
 
 def _act(payment: Payment) -> GatewayPayment:
-    """Do what was decided; where the gateway refuses, what it has done instead is what counts."""
+    """Do what was decided; where the gateway refuses, what it has done instead is what counts.
+
+    Where it does not answer it is not asked a second question: a buyer may be waiting. Whatever it
+    did, it will refuse to do again at the next turn.
+    """
     is_capture = payment.decision == Payment.Decision.CAPTURE
     if payment.gateway == FREE:
         return _free(payment, GatewayState.CAPTURED if is_capture else GatewayState.VOIDED)
@@ -335,7 +339,7 @@ def _act(payment: Payment) -> GatewayPayment:
             done = gateway.capture(reference, key=f"capture-{payment.pk}")
         else:
             done = gateway.void(reference, key=f"void-{payment.pk}")
-    except GatewayError:
+    except GatewayRefused:
         done = gateway.retrieve(reference)
         if done.state is GatewayState.AUTHORISED:
             raise

@@ -118,7 +118,8 @@ def mend(difference: Difference) -> None:
         _give_back_lost(payment)
         return
     if sentence:
-        Payment.objects.filter(pk=payment.pk).update(problem=sentence[:300])
+        told = Payment.objects.filter(pk=payment.pk).exclude(dismissed=sentence[:300])
+        told.update(problem=sentence[:300])
 
 
 def _could_be_ours(payment: Payment, theirs: GatewayPayment) -> bool:

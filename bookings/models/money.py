@@ -59,6 +59,8 @@ class Payment(models.Model):
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     # Why this cannot be mended without a person, in words for staff.
     problem = models.CharField(_("problem"), max_length=300, blank=True)
+    # The last problem that a person dealt with: a difference that will always be there is told once.
+    dismissed = models.CharField(_("dealt with"), max_length=300, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), default=timezone.now)
     created_at = models.DateTimeField(_("made"), auto_now_add=True)

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from bookings.attention import dismiss_payment
 from bookings.audit import compare_with_gateways
 from bookings.gateways import GatewayError
 from bookings.models import Booking, Payment, Refund
@@ -163,6 +164,24 @@ def test_money_given_back_by_hand_is_handed_to_a_person(paid):
 
     assert reloaded(paid).problem == "the gateway gave back 5.00 EUR, the books 0.00"
     assert (paid.status, paid.refunded) == ("captured", 0)
+
+
+def test_difference_that_a_person_dealt_with_is_told_again_only_when_it_is_another(paid):
+    def give_back_by_hand(key: str) -> None:
+        SandboxRefund.objects.create(
+            intent_id=paid.gateway_reference, idempotency_key=key, amount=Decimal("5.00")
+        )
+
+    give_back_by_hand("first")
+    reconcile_with_gateways()
+    dismiss_payment(paid.pk)
+    reconcile_with_gateways()
+    assert reloaded(paid).problem == ""
+
+    give_back_by_hand("second")
+    reconcile_with_gateways()
+
+    assert reloaded(paid).problem == "the gateway gave back 10.00 EUR, the books 0.00"
 
 
 def test_second_charge_for_one_payment_is_handed_to_a_person(paid, monkeypatch):

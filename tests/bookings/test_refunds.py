@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from bookings import exceptions, refunds
-from bookings.gateways import GatewayError, GatewayRefund, RefundState
+from bookings.gateways import GatewayError, GatewayRefund, GatewayRefused, RefundState
 from bookings.models import Booking, Payment, PaymentEntry, Refund
 from bookings.outbox.models import Mail
 from bookings.payments import settle_payment, start_payment
@@ -358,7 +358,7 @@ def test_refund_of_money_that_was_not_taken_yet_takes_it_first(event, monkeypatc
 def test_refund_of_money_that_was_never_taken_has_nothing_to_give(event, monkeypatch):
     def lapse(self, reference, *, key):
         SandboxIntent.objects.filter(pk=reference).update(status="voided")
-        raise GatewayError("the authorisation ran out")
+        raise GatewayRefused("the authorisation ran out")
 
     monkeypatch.setattr(SandboxGateway, "capture", lapse)
     booking = book(event)
