@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from bookings.codes import sign_code
 from bookings.models import ApiKey, Booking, Payment, PaymentNotice, User, hash_secret
 from bookings.payments import settle_payment
 from bookings.services import Buyer, hold_tickets
@@ -534,7 +535,7 @@ def test_payment_books_and_the_booking_then_has_its_codes(client: Client, event:
     items = list(Booking.objects.get().items.order_by("ticket__position"))
     assert found["status"] == "booked"
     assert found["payment"] == {"status": "captured", "redirect_url": None}
-    assert [ticket["code"] for ticket in found["tickets"]] == [item.code for item in items]
+    assert [ticket["code"] for ticket in found["tickets"]] == [sign_code(item) for item in items]
     picture = client.get(found["tickets"][0]["qr_svg_url"], headers=token_of(made))
     assert picture.headers["Content-Type"] == "image/svg+xml"
     assert b"<svg" in picture.content

@@ -1,4 +1,4 @@
-"""Codes: signed so that anyone can check one, read as people type them, and never two spellings of a forgery."""
+"""Codes: signed so that anyone can check one, read as people type them, one text for one ticket."""
 
 from __future__ import annotations
 
