@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("ticketing.api.urls")),
     path("", include("events.urls")),
     path("", include("bookings.urls")),
+    path("door/", include("bookings.door.urls")),
     path("", include("bookings.outbox.urls")),
     path("search/", include("search.urls")),
     path("accounts/", include("allauth.urls")),

@@ -34,9 +34,13 @@ def open_doors() -> EventQuerySet:
 def tickets_of(event: Event) -> QuerySet[BookingItem]:
     """Everything that was ever booked for the event, given back or not. `section` is annotated."""
     # General admission has no section; there the price tier tells where people stand.
-    return BookingItem.objects.filter(booking__event=event, code__isnull=False).annotate(
-        section=Coalesce("ticket__seat__section", "price_tier__name")
-    )
+    section = Coalesce("ticket__seat__section", "price_tier__name")
+    return tickets_of_all([event]).annotate(section=section)
+
+
+def tickets_of_all(events: Iterable[Event]) -> QuerySet[BookingItem]:
+    """Everything that was ever booked for these events."""
+    return BookingItem.objects.filter(booking__event__in=list(events), code__isnull=False)
 
 
 def valid() -> Q:
