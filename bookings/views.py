@@ -30,6 +30,7 @@ from bookings.forms import ChoiceForm, DetailsForm, FindForm, KeyForm
 from bookings.keys import make_key, revoke_key
 from bookings.limits import is_too_often
 from bookings.models import ApiKey, Booking, Payment
+from bookings.outbox.views import mail_context
 from bookings.payments import settle_payment, start_payment
 from bookings.refund_views import returns_context
 from bookings.refusals import explain
@@ -131,7 +132,12 @@ def detail(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         return _hold_page(request, booking, DetailsForm(booking))
     access.forget_hold(request.session, booking.pk)
     if booking.status in {Booking.Status.BOOKED, Booking.Status.CANCELLED, Booking.Status.REFUNDED}:
-        context = {"booking": booking, "venue": booking.event.venue, **returns_context(booking)}
+        context = {
+            "booking": booking,
+            "venue": booking.event.venue,
+            **returns_context(booking),
+            **mail_context(booking),
+        }
         return render(request, "bookings/booked.html", context)
     return _closed_page(request, booking)
 
