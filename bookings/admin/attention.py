@@ -96,7 +96,7 @@ def _try_again(model_admin: ModelAdmin, request: HttpRequest, kind: str, row: Ro
     TRY_AGAIN[kind](row.pk)
     model_admin.log_change(request, row, "Tried again.")
     if (left := _needing_a_person(kind, str(row.pk))) is None:
-        messages.success(request, _t("That went well: it is done."))
+        messages.success(request, _t("It is off the list."))
         return
     reason = left.outcome if isinstance(left, PaymentNotice) else left.problem
     messages.error(request, _t("It did not help: %(reason)s") % {"reason": reason})
