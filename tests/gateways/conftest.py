@@ -11,12 +11,18 @@ from bookings.gateways.stripe.gateway import StripeGateway
 from tests.gateways.strict_stripe.client import API_KEY, WEBHOOK_SECRET, StrictStripeProcess
 
 
-@pytest.fixture
-def strict_stripe() -> Iterator[StrictStripeProcess]:
-    """A new account at the stand-in, in a process of its own."""
+@pytest.fixture(scope="session")
+def strict_stripe_process() -> Iterator[StrictStripeProcess]:
     process = StrictStripeProcess()
     yield process
     process.stop()
+
+
+@pytest.fixture
+def strict_stripe(strict_stripe_process: StrictStripeProcess) -> StrictStripeProcess:
+    """A new, empty account at the stand-in, which runs in a process of its own."""
+    strict_stripe_process.tell("reset")
+    return strict_stripe_process
 
 
 @pytest.fixture
@@ -32,9 +38,15 @@ def stripe_settings(settings, strict_stripe: StrictStripeProcess) -> Iterator[No
     settings.PAYMENT_GATEWAY = "stripe"
     get_gateway.cache_clear()
     yield
+    gateway = get_gateway("stripe")
+    assert isinstance(gateway, StripeGateway)
+    gateway.close()
     get_gateway.cache_clear()
 
 
 @pytest.fixture
 def gateway(stripe_settings: None) -> StripeGateway:
-    return StripeGateway()
+    """The one that the box office uses too."""
+    found = get_gateway("stripe")
+    assert isinstance(found, StripeGateway)
+    return found

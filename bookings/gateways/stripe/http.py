@@ -59,14 +59,34 @@ def time_left() -> float:
     return _deadline.get() - time.monotonic()
 
 
-class BudgetedClient(stripe.HTTPXClient):
-    """The library's client, retrying with the same idempotency key while the budget lasts."""
+class BudgetedClient(stripe.HTTPClient):
+    """What the library sends its requests with; it retries under one key while the budget lasts."""
+
+    name = "httpx"
 
     def __init__(self) -> None:
+        super().__init__()
         timeout = httpx.Timeout(BUDGET_SECONDS, connect=CONNECT_SECONDS)
-        super().__init__(timeout=timeout, allow_sync_methods=True)
         context = ssl.create_default_context(cafile=stripe.ca_bundle_path)
-        self._client = httpx.Client(transport=_Transport(context))
+        self._http = httpx.Client(transport=_Transport(context), timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        try:
+            answer = self._http.request(method, url, headers=headers, content=post_data)
+        except httpx.HTTPError as error:
+            raise stripe.APIConnectionError(repr(error)) from error  # type: ignore[no-untyped-call]
+        return answer.content, answer.status_code, answer.headers
+
+    def close(self) -> None:
+        self._http.close()
 
     def request_with_retries(
         self,

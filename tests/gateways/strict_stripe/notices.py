@@ -35,6 +35,7 @@ class Post:
     def __post_init__(self) -> None:
         self._due: queue.PriorityQueue[tuple[float, int, int, Object]] = queue.PriorityQueue()
         self._number = itertools.count()
+        self._since = 0
         self._client = httpx.Client(timeout=5)
         for _ in range(SENDERS):
             threading.Thread(target=self._send_for_ever, daemon=True).start()
@@ -47,6 +48,12 @@ class Post:
         for _ in range(2 if self.mode == "twice" else 1):
             self._put(delay, 0, event)
 
+    def forget(self) -> None:
+        """Nothing more is sent, and what comes is kept until there is an address again."""
+        self.url, self.mode, self.delay = "", "normal", 1.0
+        self.kept, self.taken = [], []
+        self._since = next(self._number)
+
     def send_kept(self) -> None:
         kept, self.kept = self.kept, []
         for event in kept:
@@ -58,6 +65,8 @@ class Post:
     def _send_for_ever(self) -> None:
         while True:
             due, number, attempt, event = self._due.get()
+            if number < self._since:
+                continue
             if due > time.monotonic():
                 self._due.put((due, number, attempt, event))
                 time.sleep(0.02)

@@ -4,6 +4,7 @@ Controls, all with JSON, at `/_control/`:
     POST configure  {"webhook_url", "webhook_secret", "notices", "notice_delay", "refunds"}, each optional
     POST fault      the fields of `faults.Fault`
     POST calm       no more faults
+    POST reset      a new, empty account without faults, and notices that are kept
     POST pay        {"session", "card"} as the buyer would; POST answer_bank {"session", "yes"}
     POST expire     {"session"} as time would; POST settle_refund {"refund", "status"}
     POST send_kept  the notices that were kept back
@@ -63,12 +64,19 @@ class StrictStripe(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.api_key = api_key
         self.post = post
+        self.lock = threading.RLock()
+        self.empty()
+
+    def empty(self) -> None:
         self.faults = Faults()
-        self.account = Account(url=f"http://127.0.0.1:{self.server_port}", on_event=post.add)
+        self.account = Account(url=f"http://127.0.0.1:{self.server_port}", on_event=self.post.add)
         self.requests: list[dict[str, Any]] = []
         # The answer for each idempotency key, with the request that it belongs to.
         self.answers: dict[str, tuple[str, Answer]] = {}
-        self.lock = threading.RLock()
+
+    def reset(self, _told: dict[str, Any]) -> None:
+        self.post.forget()
+        self.empty()
 
     # --- The API --------------------------------------------------------------------------
 
@@ -146,6 +154,7 @@ class StrictStripe(ThreadingHTTPServer):
 
 CONTROLS: dict[str, Callable[[StrictStripe, dict[str, Any]], Any]] = {
     "configure": StrictStripe.configure,
+    "reset": StrictStripe.reset,
     "fault": lambda server, told: server.faults.waiting.append(Fault(**told)),
     "calm": lambda server, _told: server.faults.waiting.clear(),
     "pay": lambda server, told: server.account.pay(told["session"], told["card"]),
