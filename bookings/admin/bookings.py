@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _t
@@ -88,22 +87,25 @@ class BookingAdmin(LookOnly, ModelAdmin):
         rows = list(queryset.values_list("pk", "reference"))
         do_each(request, rows, lambda pk: services.release_hold(booking_id=pk), _t("Released"))
 
-    def changeform_view(
+    def render_change_form(
         self,
         request: HttpRequest,
-        object_id: str | None = None,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
         form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        obj: Booking | None = None,
     ) -> HttpResponse:
         """With the entries in the books, which belong to the booking's payments."""
-        entries = PaymentEntry.objects.filter(payment__booking=object_id).select_related("payment")
-        context = {"entries": entries, **(extra_context or {})}
-        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return response
+        if obj is not None:
+            context["entries"] = PaymentEntry.objects.filter(payment__booking=obj).select_related("payment")
+        page: HttpResponse = super().render_change_form(request, context, add, change, form_url, obj)
+        return page
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only what makes sense now."""
-        is_booked = Booking.objects.filter(pk=object_id, status=Booking.Status.BOOKED).exists()
+        booking = self.get_object(request, str(object_id))
+        is_booked = booking is not None and booking.status == Booking.Status.BOOKED
         return super().get_actions_detail(request, object_id) if is_booked else []
 
     @action(
@@ -113,8 +115,11 @@ class BookingAdmin(LookOnly, ModelAdmin):
         variant=ActionVariant.DANGER,
         permissions=["refund"],
     )
-    def refund(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        return refund_page(self, request, object_id)
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        booking = self.get_object(request, object_id)
+        if booking is None:
+            raise Http404
+        return refund_page(self, request, booking.pk)
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.audit_view)

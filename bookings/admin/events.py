@@ -80,7 +80,7 @@ class BookedEventAdmin(EventAdmin):
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what it comes to; cancel once the title is typed."""
         event = get_object_or_404(Event, pk=object_id)
-        form = CancelForm(request.POST or None, event=event)
+        form = CancelForm(request.POST if request.method == "POST" else None, event=event)
         if form.is_valid():
             return self._cancel(request, event, form.cleaned_data["reason"])
         context = {
@@ -144,7 +144,7 @@ class BookedEventAdmin(EventAdmin):
         """Ask for what the buyers are told, in the venue's own time; then postpone and tell them."""
         event = get_object_or_404(Event.objects.select_related("venue"), pk=object_id)
         with timezone.override(event.venue.zone):
-            form = PostponeForm(request.POST or None, event=event)
+            form = PostponeForm(request.POST if request.method == "POST" else None, event=event)
             if form.is_valid() and self._is_postponed(request, event, form):
                 return HttpResponseRedirect(change_url(event))
             context = {

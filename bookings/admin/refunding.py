@@ -37,7 +37,7 @@ class StaffRefundForm(forms.Form):
     )
 
 
-def refund_page(model_admin: ModelAdmin, request: HttpRequest, booking_id: UUID | str) -> HttpResponse:
+def refund_page(model_admin: ModelAdmin, request: HttpRequest, booking_id: UUID) -> HttpResponse:
     """Choose, look at what it comes to, confirm. Nothing happens before `confirm` is posted."""
     booking = get_object_or_404(Booking.objects.with_details(), pk=booking_id)
     left = [item for item in booking.items.all() if item.refund_id is None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -136,6 +137,15 @@ def test_used_ticket_can_be_refunded_by_staff(staff: Client, booking: Booking):
     staff.post(refund_url(booking), {"tickets": [used], "reason": "No view", "confirm": "1"})
 
     assert Refund.objects.get().amount == Decimal("30.00")
+
+
+@pytest.mark.parametrize("name", ["refund", "change"])
+def test_unknown_booking_is_not_found(staff: Client, name: str):
+    unknown = [uuid4(), "nonsense"]
+
+    answers = [staff.get(reverse(f"admin:bookings_booking_{name}", args=[pk])) for pk in unknown]
+
+    assert [answer.status_code for answer in answers] == [404 if name == "refund" else 302] * 2
 
 
 def test_hold_has_nothing_to_refund(staff: Client):
