@@ -25,7 +25,7 @@ from bookings.gateways import (
     Notice,
     PaymentOrder,
 )
-from bookings.gateways.stripe.http import BudgetedClient, within_budget
+from bookings.gateways.stripe.http import BudgetedClient, is_kept, within_budget
 from bookings.gateways.stripe.minor_units import to_minor
 from bookings.gateways.stripe.notices import SIGNATURE_HEADER, read_signed
 from bookings.gateways.stripe.records import Record, describe_refund
@@ -58,10 +58,10 @@ class StripeGateway:
             try:
                 session = self._api.checkout.sessions.create(params, {"idempotency_key": order.key})
             except (stripe.IdempotencyError, stripe.APIError) as error:
-                if not _is_stored(error):
+                if not isinstance(error, stripe.IdempotencyError) and not is_kept(error.headers or {}):
                     raise
-                # Stripe would answer so for a day. Nobody was sent to a page under that key, so one
-                # under another cannot be paid twice.
+                # The key is taken for a day: by a failure that Stripe keeps, or by an order with the
+                # buyer's old address. Nobody was sent to that page, so another cannot be paid twice.
                 again = f"{order.key}-again"
                 session = self._api.checkout.sessions.create(params, {"idempotency_key": again})
         return Record.of(session).described()
@@ -198,12 +198,6 @@ def _session_params(order: PaymentOrder) -> SessionCreateParams:
     if order.email:
         params["customer_email"] = order.email
     return params
-
-
-def _is_stored(error: stripe.StripeError) -> bool:
-    """Whether the answer belongs to an earlier request: a failure, or one with other parameters."""
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    return isinstance(error, stripe.IdempotencyError) or headers.get("idempotent-replayed") == "true"
 
 
 def _ended(record: Record, wanted: GatewayState) -> GatewayPayment:

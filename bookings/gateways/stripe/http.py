@@ -59,6 +59,12 @@ def time_left() -> float:
     return _deadline.get() - time.monotonic()
 
 
+def is_kept(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is that to an earlier request with the same idempotency key."""
+    told = {name.lower(): value for name, value in headers.items()}
+    return told.get("idempotent-replayed") == "true"
+
+
 class BudgetedClient(stripe.HTTPClient):
     """What the library sends its requests with; it retries under one key while the budget lasts."""
 
@@ -106,7 +112,9 @@ class BudgetedClient(stripe.HTTPClient):
                 if pause >= time_left():
                     raise
             else:
-                if pause >= time_left() or not self._should_retry(answer, None, 0, 1):
+                # Stripe keeps an answer for its key, failures too: asking again would change nothing.
+                is_final = is_kept(answer[2]) or not self._should_retry(answer, None, 0, 1)
+                if is_final or pause >= time_left():
                     return answer
             time.sleep(pause)
         return self.request(method, url, headers, post_data)

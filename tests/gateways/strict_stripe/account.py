@@ -255,6 +255,7 @@ class Account:
             "amount": intent["amount"],
             "captured": charge.get("amount_captured", 0),
             "refunded": sum(one["amount"] for one in refunds if one["status"] == "succeeded"),
+            "refund_ids": [one["id"] for one in refunds],
             "refunds_pending": sum(one["amount"] for one in refunds if one["status"] == "pending"),
         }
 
