@@ -271,6 +271,7 @@ class PaymentNotice(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(status="waiting"), name="notice_to_apply"),
+            models.Index(fields=["received_at"], condition=Q(status="parked"), name="notice_parked"),
         ]
 
     def __str__(self) -> str:
