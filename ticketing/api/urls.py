@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 
 from bookings.api import files, refunds
 from bookings.api import views as bookings
+from bookings.door.api import views as door
 from events.api import views as events
 from search.api import views as search
 from ticketing import error_views
@@ -15,6 +16,9 @@ version_1 = [
     path("events/<slug:slug>/", events.EventView.as_view(), name="event"),
     path("events/<slug:slug>/tickets/", events.TicketListView.as_view(), name="tickets"),
     path("events/<slug:slug>/availability/", events.AvailabilityView.as_view(), name="availability"),
+    path("events/<slug:slug>/check-in/", door.CheckInView.as_view(), name="check-in"),
+    path("events/<slug:slug>/check-in/sync/", door.SyncView.as_view(), name="check-in-sync"),
+    path("events/<slug:slug>/check-in/<uuid:scan_id>/undo/", door.UndoView.as_view(), name="check-in-undo"),
     path("bookings/", bookings.BookingListView.as_view(), name="bookings"),
     path("bookings/<uuid:booking_id>/", bookings.BookingView.as_view(), name="booking"),
     path("bookings/<uuid:booking_id>/extend/", bookings.ExtendView.as_view(), name="extend"),
