@@ -178,6 +178,40 @@ def test_sandbox_is_a_warning_only_where_all_else_is_production(settings):
     assert (at_home, ids(checks.check_sandbox(None))) == ([], ["holdfast.W005"])
 
 
+STRIPE = {
+    "SECURE": True,
+    "PAYMENT_GATEWAY": "stripe",
+    "STRIPE_SECRET_KEY": "rk_live_x",
+    "STRIPE_WEBHOOK_SECRET": "whsec_x",
+    "STRIPE_API_BASE": "https://api.stripe.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ({}, []),
+        ({"STRIPE_SECRET_KEY": "sk_live_x", "STRIPE_WEBHOOK_SECRET": "whsec_x, whsec_y"}, []),
+        ({"STRIPE_SECRET_KEY": ""}, ["holdfast.E007"]),
+        ({"STRIPE_SECRET_KEY": "", "PAYMENT_GATEWAY": "sandbox"}, []),
+        ({"STRIPE_SECRET_KEY": "pk_live_x"}, ["holdfast.E010"]),
+        ({"STRIPE_WEBHOOK_SECRET": ""}, ["holdfast.E008"]),
+        ({"STRIPE_WEBHOOK_SECRET": " , "}, ["holdfast.E008"]),
+        ({"STRIPE_SECRET_KEY": "sk_test_x"}, ["holdfast.W007"]),
+        ({"STRIPE_SECRET_KEY": "rk_test_x"}, ["holdfast.W007"]),
+        ({"STRIPE_SECRET_KEY": "rk_test_x", "SECURE": False}, []),
+        ({"STRIPE_API_BASE": "http://api.stripe.com"}, ["holdfast.E009"]),
+        ({"STRIPE_API_BASE": "https://stripe.example.org"}, ["holdfast.E009"]),
+        ({"STRIPE_API_BASE": "http://127.0.0.1:12111", "SECURE": False}, []),
+    ],
+)
+def test_stripe_that_would_take_no_money_is_found(settings, wrong: dict[str, Any], found: list[str]):
+    for name, value in {**STRIPE, **wrong}.items():
+        setattr(settings, name, value)
+
+    assert ids(checks.check_stripe(None)) == found
+
+
 PRODUCTION = {
     "TICKET_SIGNING_KEY": "b2Zmc3BpbmcsIGJlYXJzIGFuZCBzaWx2ZXIgc3Bvb24=",
     "SECRET_KEY": "0123456789abcdef" * 4,
@@ -214,6 +248,23 @@ def test_plain_check_is_clean_and_asks_no_server():
     done = manage("check", "--fail-level", "INFO", **nobody)
 
     assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"STRIPE_SECRET_KEY": "rk_live_x", "STRIPE_WEBHOOK_SECRET": "whsec_x"}, ("stripe", "True")),
+        ({"PAYMENT_GATEWAY": "sandbox", "STRIPE_SECRET_KEY": "rk_live_x"}, ("sandbox", "True")),
+        ({}, ("sandbox", "False")),
+    ],
+)
+def test_stripe_takes_the_payments_once_it_has_a_key(variables: dict[str, str], found: tuple[str, str]):
+    form_action = "s.CONTENT_SECURITY_POLICY['DIRECTIVES']['form-action']"
+    is_on = f"'https://checkout.stripe.com' in {form_action} and 'stripe' in s.PAYMENT_GATEWAYS"
+    say = f"from django.conf import settings as s; print(s.PAYMENT_GATEWAY, {is_on})"
+    done = manage("shell", "--no-imports", "-v", "0", "-c", say, **variables)
+
+    assert done.stdout.split() == list(found)
 
 
 def test_production_without_a_secret_key_does_not_start():

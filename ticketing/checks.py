@@ -26,6 +26,8 @@ MINIMUM_POSTGRESQL = 15
 # Long enough for 256 bits in any alphabet that people use.
 MINIMUM_KEY_LENGTH = 50
 MINIMUM_KEY_CHARACTERS = 5
+STRIPE_KEYS = ("rk_live_", "sk_live_", "rk_test_", "sk_test_")
+STRIPE_API_BASE = "https://api.stripe.com"
 
 AppConfigs = Sequence[AppConfig] | None
 
@@ -126,7 +128,7 @@ def check_somebody_can_pay(app_configs: AppConfigs, **kwargs: Any) -> list[Check
     return [
         CheckWarning(
             f"Tickets are on sale, and there is no payment gateway “{settings.PAYMENT_GATEWAY}”.",
-            hint="The only one so far is the sandbox, for trying things out: SANDBOX_GATEWAY=1.",
+            hint="Set STRIPE_SECRET_KEY (docs/gateways.md), or SANDBOX_GATEWAY=1 for trying things out.",
             id="holdfast.W006",
         )
     ]
@@ -201,6 +203,42 @@ def check_sandbox(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
             id="holdfast.W005",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def check_stripe(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
+    """Stripe needs a key that takes real money, a secret for its notices, and Stripe itself."""
+    if not settings.STRIPE_SECRET_KEY:
+        return _stripe_without_key()
+    problems: list[CheckMessage] = []
+    if not settings.STRIPE_SECRET_KEY.startswith(STRIPE_KEYS):
+        hint = "It begins with rk_live_ or sk_live_; the one with pk_ is for browsers."
+        problems.append(Error("STRIPE_SECRET_KEY is no secret key.", hint=hint, id="holdfast.E010"))
+    if not settings.STRIPE_WEBHOOK_SECRET.strip(", "):
+        hint = "Copy the signing secret of the webhook endpoint; see docs/gateways.md."
+        message = "There is no STRIPE_WEBHOOK_SECRET: every notice of Stripe's is turned away."
+        problems.append(Error(message, hint=hint, id="holdfast.E008"))
+    return problems + (_stripe_that_takes_no_money() if settings.SECURE else [])
+
+
+def _stripe_without_key() -> list[CheckMessage]:
+    if settings.PAYMENT_GATEWAY != "stripe":
+        return []
+    hint = "Make a restricted key in Stripe's dashboard; docs/gateways.md lists its permissions."
+    return [Error("PAYMENT_GATEWAY is stripe, without STRIPE_SECRET_KEY.", hint=hint, id="holdfast.E007")]
+
+
+def _stripe_that_takes_no_money() -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    if settings.STRIPE_API_BASE.rstrip("/") != STRIPE_API_BASE:
+        hint = "Leave STRIPE_API_BASE out of a production environment: it is for tests."
+        message = f"Payments go to {settings.STRIPE_API_BASE}, which is not Stripe."
+        problems.append(Error(message, hint=hint, id="holdfast.E009"))
+    if "_test_" in settings.STRIPE_SECRET_KEY:
+        hint = "Set the live key of the account."
+        message = "STRIPE_SECRET_KEY is a test key: tickets can be had with test cards."
+        problems.append(CheckWarning(message, hint=hint, id="holdfast.W007"))
+    return problems
 
 
 def _can_import(path: str) -> bool:
