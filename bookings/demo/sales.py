@@ -18,7 +18,16 @@ from django.conf import settings
 from django.db import connection, models
 from django.utils import timezone
 
-from bookings.models import Booking, BookingItem, Payment, User, hash_secret, make_code, make_reference
+from bookings.models import (
+    Booking,
+    BookingItem,
+    Payment,
+    PaymentEntry,
+    User,
+    hash_secret,
+    make_code,
+    make_reference,
+)
 from bookings.sandbox.models import SandboxIntent, make_intent_id
 from events.models import Event, Seat
 
@@ -50,6 +59,7 @@ class Ledger:
     bookings: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
+    entries: list[Row] = field(default_factory=list)
     intents: list[Row] = field(default_factory=list)
 
 
@@ -172,12 +182,17 @@ def record_sale(
             "status": "captured",
             "decision": "capture",
             "amount": total,
+            "captured": total,
             "currency": event.currency,
             "next_attempt_at": paid_at,
             "created_at": moment,
             "updated_at": paid_at,
         }
     )
+    ledger.entries += [
+        {"payment_id": payment_id, "kind": kind, "amount": total, "recorded_at": paid_at}
+        for kind in ("authorised", "captured")
+    ]
     ledger.intents.append(
         {
             "id": intent_id,
@@ -198,6 +213,8 @@ def write(ledger: Ledger) -> None:
         return
     copy_rows(Booking, ledger.bookings)
     copy_rows(BookingItem, ledger.items)
+    # Before the payments, which say already what follows from them: nothing is left to derive.
+    copy_rows(PaymentEntry, ledger.entries)
     copy_rows(Payment, ledger.payments)
     copy_rows(SandboxIntent, ledger.intents)
     tickets = [item["ticket_id"] for item in ledger.items]
