@@ -10,6 +10,8 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from bookings.door.models import Scan
+from bookings.door.services import admit
 from bookings.keys import make_key
 from bookings.models import ApiKey, Payment, PaymentEntry, PaymentNotice, Refund
 from bookings.services import Buyer, hold_tickets
@@ -56,6 +58,10 @@ def make_publication() -> PublishJob:
     return PublishJob.objects.create(event=make_event())
 
 
+def make_scan() -> Scan:
+    return admit(event=make_event(), code="nothing", door="North", by=make_user()).scan
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize(
     ("make", "queries"),
@@ -67,6 +73,7 @@ def make_publication() -> PublishJob:
         (make_seat, 5),
         (make_venue, 7),
         (make_publication, 6),
+        (make_scan, 6),
         (make_refund, 5),
         (make_entry, 6),
     ],

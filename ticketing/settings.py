@@ -489,6 +489,13 @@ UNFOLD = {
                     # Counted once for each page, and shown where there is something.
                     | {"badge": SimpleLazyObject(lambda: import_string("bookings.attention.count_cases")())},
                     admin_link(_("Mails"), "outgoing_mail", "outbox_mail_changelist", "outbox.mail"),
+                    {
+                        "title": _("Door"),
+                        "icon": "qr_code_scanner",
+                        "link": reverse_lazy("door:list"),
+                        "permission": lambda request: request.user.has_perm("door.check_in"),
+                    },
+                    admin_link(_("Scans"), "door_open", "door_scan_changelist", "door.scan"),
                     admin_link(_("Audit"), "fact_check", "bookings_booking_audit", "bookings.booking"),
                 ],
             },
