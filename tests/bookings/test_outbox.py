@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from bookings import services
+from bookings.access import access_link
+from bookings.exceptions import BookingClosed
 from bookings.models import Booking
 from bookings.outbox import sending
+from bookings.outbox.again import correct_address, send_again
 from bookings.outbox.models import Mail
+from bookings.outbox.reminders import queue_reminders
 from bookings.outbox.services import queue_mail, queue_mails
 from bookings.payments import start_payment
 from bookings.services import Buyer, change_details, hold_tickets, release_hold, sweep_expired_holds
 from events.models import Event
+from events.templatetags.box_office import day
 from tests.bookings.mail_server import MailServer, mail_server
 from tests.factories import make_event, make_general_admission, make_seated_event, ticket_ids
 from tests.utils import let_hold_lapse, run_together
@@ -493,3 +500,246 @@ def test_tickets_are_not_mailed_once_the_event_is_over(server):
 
 def test_worker_s_task_is_on_the_timetable(settings):
     assert {"outbox.send_mails", "outbox.queue_reminders"} <= settings.CELERY_BEAT_SCHEDULE.keys()
+
+
+# --- Again ------------------------------------------------------------------------------
+
+
+def test_sent_mail_is_sent_again_once_however_often_it_is_asked_for(server):
+    booking = make_booked()
+    sending.send_mails()
+    first = the_mail()
+
+    run_together([partial(send_again, first.pk) for _click in range(4)])
+
+    assert sending.send_mails() == 1
+    assert [message["Subject"] for _recipient, message in server.taken] == [
+        f"Your tickets for Bach & Sons ({booking.reference})"
+    ] * 2
+    second = Mail.objects.exclude(pk=first.pk).get()
+    assert (second.key, second.state) == (f"booked:{booking.pk}: #2", "sent")
+    assert second.message_id != first.message_id
+    send_again(second.pk)
+    assert sending.send_mails() == 1
+    assert the_mail(key=f"booked:{booking.pk}: #3").state == "sent"
+
+
+def test_failed_mail_is_tried_again_itself(server):
+    make_booked()
+    server.recipients["ada@example.org"] = "550 no such user"
+    sending.send_mails()
+    server.recipients.clear()
+
+    send_again(the_mail().pk)
+
+    assert sending.send_mails() == 1
+    assert (the_mail().state, the_mail().attempts, the_mail().error) == ("sent", 1, "")
+
+
+def test_mail_that_is_just_being_sent_is_not_sent_again_by_asking(server):
+    make_booked()
+    server.may_answer.clear()
+    worker = threading.Thread(target=run_together, args=[[sending.send_mails]])
+    worker.start()
+    assert server.has_content.wait(timeout=10)
+
+    send_again(the_mail().pk)
+    assert sending.send_mails() == 0
+
+    server.may_answer.set()
+    worker.join()
+    assert len(server.taken) == 1
+
+
+def test_corrected_address_has_the_mail_and_the_old_link_opens_nothing(server, client):
+    booking = make_booked("adda@example.org")
+    old_link = access_link(booking)
+    sending.send_mails()
+
+    correct_address(booking_id=booking.pk, email=" Ada@Example.org ")
+    send_again(the_mail().pk)
+    assert sending.send_mails() == 1
+
+    assert [recipient for recipient, _message in server.taken] == ["adda@example.org", "ada@example.org"]
+    booking.refresh_from_db()
+    assert booking.email == "ada@example.org"
+    assert client.get(old_link, follow=True).status_code == 404
+    assert client.get(access_link(booking), follow=True).status_code == 200
+
+
+def test_address_of_a_booking_that_is_not_booked_cannot_be_corrected():
+    booking = make_hold()
+
+    with pytest.raises(BookingClosed):
+        correct_address(booking_id=booking.pk, email="eve@example.org")
+
+    booking.refresh_from_db()
+    assert booking.email == "ada@example.org"
+
+
+# --- Reminders --------------------------------------------------------------------------
+
+
+def make_visit(*, starts_in: timedelta, booked_before_start: timedelta, **fields: Any) -> Booking:
+    """A booked booking of an event that starts so soon, booked so long before."""
+    booking = make_booked()
+    starts_at = timezone.now() + starts_in
+    Event.objects.filter(pk=booking.event_id).update(
+        starts_at=starts_at, ends_at=starts_at + timedelta(hours=2), **fields
+    )
+    Booking.objects.filter(pk=booking.pk).update(booked_at=starts_at - booked_before_start)
+    Mail.objects.all().delete()
+    booking.refresh_from_db()
+    booking.event.refresh_from_db()
+    return booking
+
+
+LONG_BEFORE = timedelta(days=20)
+
+
+def test_buyer_is_reminded_once_two_days_before(server):
+    booking = make_visit(starts_in=timedelta(hours=47), booked_before_start=LONG_BEFORE)
+
+    assert queue_reminders() == 1
+    assert queue_reminders() == 0
+
+    assert sending.send_mails() == 1
+    [(_recipient, message)] = server.taken
+    starts_at, venue = booking.event.starts_at, booking.event.venue
+    assert message["Subject"] == f"{day(starts_at, venue)}: Bach & Sons ({booking.reference})"
+    assert [part.get_filename() for part in message.iter_attachments()] == [f"{booking.reference}.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("starts_in", "booked_before_start", "fields"),
+    [
+        (timedelta(hours=49), LONG_BEFORE, {}),
+        (timedelta(hours=11), LONG_BEFORE, {}),
+        (timedelta(hours=47), timedelta(days=2, hours=23), {}),
+        (timedelta(hours=47), LONG_BEFORE, {"status": "postponed"}),
+        (timedelta(hours=47), LONG_BEFORE, {"status": "cancelled"}),
+    ],
+)
+def test_nobody_is_reminded_too_early_too_late_or_of_nothing(starts_in, booked_before_start, fields):
+    make_visit(starts_in=starts_in, booked_before_start=booked_before_start, **fields)
+
+    assert queue_reminders() == 0
+
+
+def test_moved_event_drops_the_old_reminder_and_reminds_of_the_new_date(server):
+    booking = make_visit(starts_in=timedelta(hours=40), booked_before_start=LONG_BEFORE)
+    queue_reminders()
+    later = booking.event.starts_at + timedelta(hours=5)
+    Event.objects.update(starts_at=later, ends_at=later + timedelta(hours=2))
+
+    assert queue_reminders() == 1
+    assert sending.send_mails() == 1
+
+    assert sorted(Mail.objects.values_list("state", "error")) == [
+        ("dropped", "The event was moved or called off."),
+        ("sent", ""),
+    ]
+
+
+def test_refunded_buyer_is_not_reminded(server):
+    make_visit(starts_in=timedelta(hours=40), booked_before_start=LONG_BEFORE)
+    queue_reminders()
+    Booking.objects.update(status="refunded")
+
+    assert sending.send_mails() == 0
+    assert queue_reminders() == 0
+
+    assert the_mail().state == "dropped"
+
+
+@pytest.mark.parametrize("events", [1, 3])
+def test_reminding_takes_one_statement_for_each_event(events, django_assert_num_queries):
+    for _number in range(events):
+        make_visit(starts_in=timedelta(hours=40), booked_before_start=LONG_BEFORE)
+
+    with django_assert_num_queries(1 + events):
+        assert queue_reminders() == events
+
+
+# --- The buyer's page -------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(client) -> Callable[[Booking], str]:
+    """The booking's page as its buyer sees it."""
+
+    def show(booking: Booking) -> str:
+        client.get(access_link(booking))
+        return " ".join(client.get(booking.get_absolute_url()).content.decode().split())
+
+    return show
+
+
+def test_booking_s_page_says_what_became_of_the_mail(server, shown):
+    booking = make_booked()
+    assert "A mail with your tickets is on its way to ada@example.org." in shown(booking)
+
+    server.content = "451 later"
+    sending.send_mails()
+    assert "The mail server of ada@example.org does not answer." in shown(booking)
+
+    server.content = "250 OK"
+    let_time_pass(the_mail())
+    sending.send_mails()
+    assert "We sent your tickets to ada@example.org on " in shown(booking)
+
+
+def test_buyer_has_the_tickets_sent_again(server, client, shown):
+    booking = make_booked()
+    sending.send_mails()
+    shown(booking)
+
+    response = client.post(reverse("outbox:again", args=[booking.pk]), {"email": "eve@example.org"})
+
+    assert response["Location"] == booking.get_absolute_url()
+    assert sending.send_mails() == 1
+    # Only a mail that was refused lets its address be changed.
+    assert [recipient for recipient, _message in server.taken] == ["ada@example.org"] * 2
+
+
+def test_buyer_corrects_the_address_where_the_mail_was_refused(server, client, shown):
+    booking = make_booked("adda@example.org")
+    server.recipients["adda@example.org"] = "550 no such user"
+    sending.send_mails()
+    assert "The mail with your tickets did not reach adda@example.org." in shown(booking)
+
+    client.post(reverse("outbox:again", args=[booking.pk]), {"email": "ada@example.org"})
+
+    assert sending.send_mails() == 1
+    assert "We sent your tickets to ada@example.org on " in shown(booking)
+
+
+def test_buyer_cannot_have_mails_sent_without_end(server, client, shown):
+    booking = make_booked()
+    shown(booking)
+
+    for _click in range(6):
+        client.post(reverse("outbox:again", args=[booking.pk]))
+        sending.send_mails()
+
+    assert len(server.taken) == 3
+
+
+def test_stranger_cannot_have_a_mail_sent(server, client):
+    booking = make_booked()
+    sending.send_mails()
+
+    assert client.post(reverse("outbox:again", args=[booking.pk])).status_code == 404
+
+    assert Mail.objects.count() == 1
+
+
+def test_tickets_of_a_booking_that_is_over_are_not_sent_again(client, shown):
+    booking = make_booked()
+    shown(booking)
+    Booking.objects.update(status="refunded")
+
+    page = client.post(reverse("outbox:again", args=[booking.pk]), follow=True)
+
+    assert "This booking was refunded." in page.content.decode()
+    assert Mail.objects.count() == 1
