@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -33,13 +34,13 @@ class MailAdmin(LookOnly, ModelAdmin):
     list_display = [
         "created_at",
         "booking",
-        "event",
         "kind",
         "status",
         "address",
+        "error",
         "sent_at",
         "attempts",
-        "error",
+        "event",
     ]
     list_filter = ["state", "kind", "created_at"]
     list_select_related = ["booking__event"]
@@ -95,7 +96,7 @@ class MailAdmin(LookOnly, ModelAdmin):
         if not mail.html:
             return _t("Written when it is sent.")
         return format_html(
-            '<iframe class="bg-white border border-base-200 rounded-default w-full h-[40rem]" '
+            '<iframe class="bg-white border border-base-200 rounded-default w-full" height="640" '
             'sandbox="" title="{}" srcdoc="{}"></iframe>',
             _t("The mail as its reader sees it"),
             mail.html,
@@ -105,7 +106,7 @@ class MailAdmin(LookOnly, ModelAdmin):
     def text_form(self, mail: Mail) -> str | SafeString:
         if not mail.text:
             return _t("Written when it is sent.")
-        return format_html('<pre class="max-w-4xl whitespace-pre-wrap" dir="auto">{}</pre>', mail.text)
+        return format_html('<div dir="auto">{}</div>', linebreaksbr(mail.text, autoescape=True))
 
     @admin.action(description=_("Send again"), permissions=["act"])
     def send_chosen_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:

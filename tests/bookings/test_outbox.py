@@ -681,7 +681,7 @@ def test_booking_s_page_says_what_became_of_the_mail(server, shown):
 
     server.content = "451 later"
     sending.send_mails()
-    assert "The mail server of ada@example.org does not answer." in shown(booking)
+    assert "The mail with your tickets has not got through to ada@example.org yet." in shown(booking)
 
     server.content = "250 OK"
     let_time_pass(the_mail())
