@@ -14,6 +14,7 @@ from bookings.door.models import Scan
 from bookings.door.services import admit
 from bookings.keys import make_key
 from bookings.models import ApiKey, Payment, PaymentEntry, PaymentNotice, Refund
+from bookings.outbox.models import Mail
 from bookings.services import Buyer, hold_tickets
 from events.models import PublishJob, Seat
 from tests.factories import make_event, make_seated_event, make_staff, make_user, make_venue, ticket_ids
@@ -42,6 +43,10 @@ def make_refund() -> Refund:
 def make_entry() -> PaymentEntry:
     payment = make_payment()
     return PaymentEntry.objects.create(payment=payment, kind="declined", amount=payment.amount)
+
+
+def make_mail() -> Mail:
+    return Mail.objects.create(booking=make_payment().booking, kind="booked", key=str(Mail.objects.count()))
 
 
 def make_api_key() -> ApiKey:
@@ -73,7 +78,7 @@ def make_scan() -> Scan:
         (make_seat, 5),
         (make_venue, 7),
         (make_publication, 6),
-        (make_scan, 6),
+        (make_scan, 5),
         (make_refund, 5),
         (make_entry, 6),
     ],
