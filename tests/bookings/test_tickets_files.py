@@ -17,6 +17,7 @@ from icalendar import Calendar
 from PIL import Image
 
 from bookings import printing
+from bookings.access import access_link
 from bookings.codes import sign_code
 from bookings.models import Booking, BookingItem, Payment, Refund, User, make_code
 from bookings.pdf_fonts import BOX, FOLDER, OTHERS, printable
@@ -321,6 +322,23 @@ def test_ticket_page_takes_a_fixed_number_of_queries(
 
     with django_assert_num_queries(7):
         page_of(client, booking, item)
+
+
+def test_guest_with_the_link_of_a_mail_may_show_the_ticket(client: Client):
+    booking = make_booking()
+    (item,) = booking.items.all()
+    path = f"/bookings/{booking.pk}/tickets/{item.ticket_id}/"
+
+    before = client.get(path).status_code
+    client.get(access_link(booking))
+    assert (before, client.get(path).status_code) == (404, 200)
+
+
+def test_ticket_page_says_that_the_event_is_off(client: Client, buyer: User):
+    booking = make_booking(account=buyer)
+    Event.objects.update(status=Event.Status.CANCELLED)
+
+    assert "This event was cancelled." in page_of(client, booking, booking.items.all()[0])
 
 
 def test_ticket_page_says_that_it_was_used(client: Client, buyer: User):
