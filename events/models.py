@@ -281,6 +281,11 @@ class Event(models.Model):
         return self.SaleState.ON_SALE if self.has_available else self.SaleState.SOLD_OUT
 
     @property
+    def has_free_returns(self) -> bool:
+        """Whether whoever booked may return tickets without a fee now, as after a postponement."""
+        return self.free_refunds_until is not None and timezone.now() <= self.free_refunds_until
+
+    @property
     def is_on_sale(self) -> bool:
         return self.sale_state == self.SaleState.ON_SALE
 
