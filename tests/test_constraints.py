@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from bookings.door.models import Scan
 from bookings.models import (
@@ -23,6 +24,7 @@ from bookings.models import (
     PaymentNotice,
     Refund,
 )
+from bookings.outbox.models import Mail
 from bookings.services import Buyer, hold_tickets
 from events.models import Event, PriceTier, PublishJob, Seat, Ticket, Venue
 from tests.factories import make_general_admission, make_seated_event, make_user, ticket_ids
@@ -36,7 +38,7 @@ SQL_CONSTRAINTS = {
     "scan_append_only",
     "entry_append_only",
 }
-OUR_APPS = ("events", "search", "bookings", "door")
+OUR_APPS = ("events", "search", "bookings", "door", "outbox")
 
 
 def set_on(model: Any, **fields: Any) -> Callable[[Booking], Any]:
@@ -147,6 +149,11 @@ BREAKERS: dict[str, Callable[[Booking], Any]] = {
         gateway="g", provider_id="1", payload={}, status="applied"
     ),
     "notice_stored_once": twice(PaymentNotice, gateway="g", provider_id="1", reference="r", payload={}),
+    # The hold's own mail, which waits.
+    "mail_once_per_occasion": copy_of(Mail),
+    "mail_kind_valid": set_on(Mail, kind="other"),
+    "mail_state_valid": set_on(Mail, state="other"),
+    "mail_sent_to_someone_if_sent": set_on(Mail, state="sent", sent_at=Now()),
     "publish_job_one_open_per_event": lambda booking: twice(PublishJob, event=booking.event)(booking),
     "publish_job_status_valid": lambda booking: PublishJob.objects.create(
         event=booking.event, status="other"
