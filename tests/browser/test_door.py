@@ -182,7 +182,7 @@ def test_door_that_was_offline_is_told_of_the_double_entries_it_made(at_the_door
 
     page.context.set_offline(False)
 
-    notice = page.get_by_role("alert").filter(has_text="Let in twice")
+    notice = page.get_by_role("alert").filter(has_text="Let in by mistake")
     expect(notice).to_contain_text("Stalls, row 1, seat 1")
     expect(notice).to_contain_text("South door")
     assert list(Scan.objects.double_entries().values_list("item", flat=True)) == [items[0].pk]
