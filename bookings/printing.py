@@ -111,14 +111,9 @@ class Sheet:
         self._put(self.event.title, TITLE, MARGIN, 20, width, BAND - 28, colour=colour)
 
     def _draw_facts(self, item: BookingItem) -> None:
-        event, venue = self.event, self.event.venue
-        start = f"{clock(event.starts_at, venue)} ({zone_name(event.starts_at, venue)})"
-        if event.doors_at is not None:
-            doors = _("doors %(time)s") % {"time": clock(event.doors_at, venue)}
-            start = f"{start} · {doors}"
         y = self._draw_place(item, TOP)
-        y = self._fact(_("When"), [(day(event.starts_at, venue), STRONG), (start, PLAIN)], y, 22)
-        name, *address = address_lines(event)
+        y = self._fact(_("When"), self._when(), y, 22)
+        name, *address = address_lines(self.event)
         y = self._fact(_("Where"), [(name, STRONG), *((line, PLAIN) for line in address)], y, 44)
         if item.holder_name:
             y = self._fact(_("For"), [(item.holder_name, STRONG)], y, 22)
@@ -126,6 +121,16 @@ class Sheet:
         if item.ticket.seat is not None:
             price.append((item.price_tier.name, PLAIN))
         self._fact(_("Price"), price, y, 14)
+
+    def _when(self) -> list[tuple[str, Style]]:
+        event, venue = self.event, self.event.venue
+        if event.status == Event.Status.POSTPONED:
+            return [(_("The new date is not known yet"), STRONG)]
+        start = f"{clock(event.starts_at, venue)} ({zone_name(event.starts_at, venue)})"
+        if event.doors_at is not None:
+            doors = _("doors %(time)s") % {"time": clock(event.doors_at, venue)}
+            start = f"{start} · {doors}"
+        return [(day(event.starts_at, venue), STRONG), (start, PLAIN)]
 
     def _draw_place(self, item: BookingItem, y: float) -> float:
         """The seat in large type, as an usher looks for it; the price tier where there are no seats."""
