@@ -33,6 +33,7 @@ class ItemInline(LookOnly, TabularInline):
     fields = ["place", "price_tier", "price", "holder_name", "checked_in_at", "refund"]
     readonly_fields = fields
     extra = 0
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BookingItem]:
         items: QuerySet[BookingItem] = super().get_queryset(request)
@@ -48,6 +49,7 @@ class MailInline(LookOnly, TabularInline):
     fields = ["created_at", "kind", "state", "to", "sent_at", "attempts", "error"]
     readonly_fields = fields
     extra = 0
+    hide_title = True
 
 
 @admin.register(Booking)
