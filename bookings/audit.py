@@ -75,27 +75,28 @@ CHECKS: dict[str, str] = {
         WHERE booking.status = 'booked' AND item.refund_id IS NULL AND item.code IS NULL
     """,
     "I3 booking {0} ({1}): tickets and fees for {2}, but {3} taken or due to be taken": """
-        SELECT booking.reference, booking.status, price.sum + paid.fees, paid.sum
-        FROM bookings_booking booking
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(item.price), 0) AS sum
-            FROM bookings_bookingitem item
-            WHERE item.booking_id = booking.id AND booking.status = 'booked' AND item.refund_id IS NULL
-        ) price
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(payment.amount - promised.sum), 0) AS sum,
-                coalesce(sum(promised.fees), 0) AS fees
+        WITH promised AS (
+            SELECT payment_id, sum(amount) AS amount, sum(fee) AS fee FROM bookings_refund GROUP BY payment_id
+        ), paid AS (
+            SELECT booking_id, sum(payment.amount - coalesce(promised.amount, 0)) AS amount,
+                sum(coalesce(promised.fee, 0)) AS fees
             FROM bookings_payment payment
-            CROSS JOIN LATERAL (
-                SELECT coalesce(sum(refund.amount), 0) AS sum, coalesce(sum(refund.fee), 0) AS fees
-                FROM bookings_refund refund
-                WHERE refund.payment_id = payment.id
-            ) promised
-            WHERE payment.booking_id = booking.id
-              AND payment.decision = 'capture'
-              AND payment.status IN ('authorised', 'captured', 'refunded')
-        ) paid
-        WHERE price.sum + paid.fees <> paid.sum
+            LEFT JOIN promised ON promised.payment_id = payment.id
+            WHERE decision = 'capture' AND status IN ('authorised', 'captured', 'refunded')
+            GROUP BY booking_id
+        ), booked AS (
+            SELECT booking_id, sum(item.price) AS price
+            FROM bookings_bookingitem item
+            JOIN bookings_booking booking ON booking.id = item.booking_id
+            WHERE booking.status = 'booked' AND item.refund_id IS NULL
+            GROUP BY booking_id
+        )
+        SELECT booking.reference, booking.status,
+            coalesce(booked.price, 0) + coalesce(paid.fees, 0), coalesce(paid.amount, 0)
+        FROM bookings_booking booking
+        LEFT JOIN booked ON booked.booking_id = booking.id
+        LEFT JOIN paid ON paid.booking_id = booking.id
+        WHERE coalesce(booked.price, 0) + coalesce(paid.fees, 0) <> coalesce(paid.amount, 0)
     """,
     "I3 booking {0}: its total is {1}, its items cost {2}": """
         SELECT booking.reference, booking.total, coalesce(sum(item.price), 0)
@@ -172,7 +173,7 @@ CHECKS: dict[str, str] = {
             SELECT coalesce(sum(refund.amount), 0) AS sum
             FROM bookings_refund refund WHERE refund.payment_id = payment.id
         ) promised
-        WHERE payment.decision <> 'capture' AND payment.captured <> promised.sum
+        WHERE payment.decision <> 'capture' AND payment.captured > 0 AND payment.captured <> promised.sum
     """,
     "I5 payment {0} is decided about, and no entry says that it was authorised": """
         SELECT payment.id FROM bookings_payment payment
