@@ -16,14 +16,28 @@ from django.db.models import Count, Max, Q, QuerySet
 
 from bookings.door.models import Scan
 from bookings.door.querysets import tickets_of, with_counts
-from bookings.models import Booking, BookingItem, Refund
+from bookings.models import Booking, Refund
 from events.models import Event
-from events.templatetags.box_office import place_name
+from events.templatetags.box_office import seat_name
 
 # A transaction that was under way when a device last asked shows later, with an earlier time: no
 # transaction may run for so long.
 OVERLAP = timedelta(seconds=60)
 HASH_BYTES = 12
+# What a device is told of a ticket is made of these.
+FACTS = (
+    "pk",
+    "ticket",
+    "code",
+    "section",
+    "ticket__seat__row",
+    "ticket__seat__number",
+    "holder_name",
+    "booking__name",
+    "booking__status",
+    "refund",
+    "checked_in_at",
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,9 @@ def held_tickets(event: Event, *, since: datetime | None = None) -> list[dict[st
     if since is not None:
         tickets = tickets.filter(_changed_since(event, since))
     doors = _doors(event, since)
-    rows = tickets.select_related("booking", "ticket__seat", "price_tier").order_by("pk")
-    return [_describe(item, doors) for item in rows]
+    # Plain rows: a model for each of a stadium's tickets, and for what it refers to, takes ten times as long.
+    rows = tickets.order_by("pk").values(*FACTS)
+    return [_describe(row, doors) for row in rows.iterator(chunk_size=2000)]
 
 
 def _changed_since(event: Event, since: datetime) -> Q:
@@ -94,23 +109,26 @@ def _doors(event: Event, since: datetime | None) -> dict[int | None, str]:
     return dict(admissions.values_list("item", "door"))
 
 
-def _describe(item: BookingItem, doors: dict[int | None, str]) -> dict[str, Any]:
+def _describe(row: dict[str, Any], doors: dict[int | None, str]) -> dict[str, Any]:
+    number = row["ticket__seat__number"]
     return {
-        "id": item.ticket_id,
-        "key": code_key(item.code or ""),
-        "section": item.section,  # type: ignore[attr-defined]  # Annotated by tickets_of().
-        "place": place_name(item.ticket.seat, item.price_tier),
-        "holder_name": item.holder_name or item.booking.name,
-        "state": _state(item),
-        "checked_in_at": item.checked_in_at,
-        "door": doors.get(item.pk, ""),
+        "id": row["ticket"],
+        "key": code_key(row["code"]),
+        "section": row["section"],
+        "place": row["section"]
+        if number is None
+        else seat_name(row["section"], row["ticket__seat__row"], number),
+        "holder_name": row["holder_name"] or row["booking__name"],
+        "state": _state(row),
+        "checked_in_at": row["checked_in_at"],
+        "door": doors.get(row["pk"], ""),
     }
 
 
-def _state(item: BookingItem) -> str:
-    if item.refund_id is not None or item.booking.status != Booking.Status.BOOKED:
+def _state(row: dict[str, Any]) -> str:
+    if row["refund"] is not None or row["booking__status"] != Booking.Status.BOOKED:
         return "refunded"
-    return "booked" if item.checked_in_at is None else "used"
+    return "booked" if row["checked_in_at"] is None else "used"
 
 
 def doors_of(event: Event) -> list[str]:

@@ -107,13 +107,12 @@ def month_name(month: str) -> str:
 @register.filter
 def place_name(seat: Seat | None, tier: PriceTier) -> str:
     """“Stalls, row 1, seat 2”; the price tier's name for general admission, which has no seat."""
-    if seat is None:
-        return tier.name
-    return _("%(section)s, row %(row)s, seat %(number)s") % {
-        "section": seat.section,
-        "row": seat.row,
-        "number": seat.number,
-    }
+    return tier.name if seat is None else seat_name(seat.section, seat.row, seat.number)
+
+
+def seat_name(section: str, row: str, number: str) -> str:
+    """“Stalls, row 1, seat 2”."""
+    return _("%(section)s, row %(row)s, seat %(number)s") % {"section": section, "row": row, "number": number}
 
 
 @register.filter
