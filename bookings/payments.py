@@ -51,6 +51,8 @@ Kind = PaymentEntry.Kind
 FREE = "free"
 # How long after its hold a payment page may still be used, before the payment is closed.
 ABANDONED_AFTER = timedelta(hours=1)
+# Who pays with another card at once needs no mail about the first.
+MAIL_FAILURE_AFTER = timedelta(minutes=1)
 # A payment that has been open for this long is asked about without waiting for a notice.
 RECONCILE_AFTER = timedelta(minutes=2)
 # What the gateway has not done for so long is handed to a person, and tried on.
@@ -235,7 +237,11 @@ def _decide(payment: Payment, found: GatewayPayment) -> None:
 
 def _tell_of_failure(payment: Payment) -> None:
     queue_mail(
-        Mail.Kind.PAYMENT_FAILED, payment.booking, key=str(payment.pk), facts={"reason": payment.reason}
+        Mail.Kind.PAYMENT_FAILED,
+        payment.booking,
+        key=str(payment.pk),
+        delay=MAIL_FAILURE_AFTER,
+        facts={"reason": payment.reason},
     )
 
 
