@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from bookings.exceptions import GatewayUnavailable
@@ -60,9 +61,12 @@ def booking(event) -> Booking:
 
 
 @pytest.fixture
-def notices_over_http(live_server, strict_stripe) -> None:
+def notices_over_http(live_server, strict_stripe) -> Iterator[None]:
     """The stand-in sends its notices to us, as Stripe does."""
-    strict_stripe.tell("configure", webhook_url=f"{live_server.url}/api/v1/webhooks/payments/stripe/")
+    address = live_server.url + reverse("payment-webhook", args=["stripe"])
+    strict_stripe.tell("configure", webhook_url=address)
+    yield
+    strict_stripe.tell("reset")
 
 
 def reloaded(row):

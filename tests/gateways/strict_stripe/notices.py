@@ -36,7 +36,8 @@ class Post:
         self._due: queue.PriorityQueue[tuple[float, int, int, Object]] = queue.PriorityQueue()
         self._number = itertools.count()
         self._since = 0
-        self._client = httpx.Client(timeout=5)
+        # No connection is kept: each would hold a thread of the server's, and its database connection.
+        self._client = httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
         for _ in range(SENDERS):
             threading.Thread(target=self._send_for_ever, daemon=True).start()
 
