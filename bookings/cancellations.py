@@ -258,6 +258,11 @@ class CancellationProgress:
         return self.done + self.left
 
     @property
+    def is_moving(self) -> bool:
+        """Whether money is on its way that no person has to see to."""
+        return self.refunds_to_go > len(self.refunds_with_problem)
+
+    @property
     def needs_a_person(self) -> bool:
         return bool(self.unrefunded or self.refunds_with_problem)
 

@@ -117,7 +117,7 @@ class BookedEventAdmin(EventAdmin):
         context = {
             "cancellation": cancellation,
             "progress": progress,
-            "is_open": cancellation.status == EventCancellation.Status.RUNNING or progress.refunds_to_go,
+            "is_open": cancellation.status == EventCancellation.Status.RUNNING or progress.is_moving,
             "is_late": bool(progress.left) and not progress.done and waited > WORKER_IS_LATE,
             "back": change_url(cancellation.event),
         }
