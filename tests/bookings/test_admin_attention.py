@@ -103,7 +103,7 @@ def test_each_case_says_why_and_how_much(staff: Client, refusing: pytest.MonkeyP
     page = page_of(staff.get(url()))
 
     assert "Refund of €30.00" in page
-    assert "the account has too little money" in page
+    assert "The account has too little money" in page
     assert "Payment of €30.00" in page
     assert "3.00 EUR was taken instead of 30.00 EUR" in page
     assert "Notice from sandbox: payment.captured" in page
