@@ -4,10 +4,10 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
 LOCAL := $(VENV)/python -m ticketing.local
-export PORT ARGS
+export PORT ARGS MINUTES SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset manage test check fmt openapi lock venv chromium
+.PHONY: help run stop reset manage test soak check fmt openapi lock venv chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -28,6 +28,9 @@ manage: venv ## run a management command with the database up (ARGS="audit")
 # With ARGS, only what they name: make test ARGS="tests/bookings -k race"
 test: venv chromium $(if $(ARGS),,check) ## run every check and every test (ARGS="tests/search" runs those tests alone)
 	@exec $(LOCAL) test $(VENV)/python -m pytest $(or $(ARGS),-n 2)
+
+soak: venv ## look for orders of events that break a promise (MINUTES=10; SEED=1 repeats one round)
+	@exec $(LOCAL) test $(VENV)/python -m pytest -q tests/proof/soak.py
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations
 	@$(VENV)/ruff format --check --quiet --output-format concise . || { echo 'make fmt puts the format right.' >&2; exit 1; }

@@ -47,7 +47,7 @@ class BoxOffice(RuleBasedStateMachine):
     """Each rule does one thing to the box office and to the model; `agree` compares the two."""
 
     bookings: Bundle[ModelBooking] = Bundle("bookings")
-    steps: Counter[str] = Counter()
+    done: Counter[str] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class BoxOffice(RuleBasedStateMachine):
         self.staff = make_staff()
         self.admissions: list[tuple[UUID, ModelBooking, int]] = []
         self.agrees = True
-        self.steps["examples"] += 1
+        self.done["examples"] += 1
 
     # --- Buyers hold ----------------------------------------------------------------------
 
@@ -351,7 +351,7 @@ class BoxOffice(RuleBasedStateMachine):
     def agree(self):
         """The database says what the model says, the audit finds nothing, no wrong order was given."""
         self.agrees = False
-        self.steps["steps"] += 1
+        self.done["steps"] += 1
         assert self.network.wrongs == []
         assert self.alarms.heard == []
         self._close_unsent()
@@ -471,8 +471,8 @@ class BoxOffice(RuleBasedStateMachine):
             was_booked = booking.status in {"booked", "refunded", "cancelled"}
             mails = Mail.objects.filter(booking=booking.id, kind=Mail.Kind.BOOKED)
             assert mails.count() == int(was_booked)
-            self.steps[booking.status] += 1
-        self.steps["payments"] += len(self.model.payments)
+            self.done[booking.status] += 1
+        self.done["payments"] += len(self.model.payments)
 
     def _row(self, event: ModelEvent) -> Event:
         return Event.objects.get(pk=event.id)

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proof.machine import BoxOffice
+from tests.proof.running import play, tally
 
-EXAMPLES = int(__import__("os").environ.get("EX", "60"))
-STEPS = 50
+SEED = 1
+EXAMPLES = 60
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_unreliable_gateway")
 def test_every_payment_ends_as_tickets_or_as_money_back(capsys):
-    BoxOffice.steps.clear()
+    BoxOffice.done.clear()
 
-    run_state_machine_as_test(
-        BoxOffice,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            derandomize=True,
-            database=None,
-            phases=__import__("hypothesis").Phase and [__import__("hypothesis").Phase.generate],
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(number=SEED, examples=EXAMPLES)
 
     with capsys.disabled():
-        print(f"\n{dict(BoxOffice.steps)}")
-    assert BoxOffice.steps["steps"] > 2000
+        print(f"\nSeed {SEED}: {tally()}.")
+    assert BoxOffice.done["steps"] > 2000
+    assert BoxOffice.done["payments"] > 50

@@ -1,0 +1,151 @@
+"""The web server, the worker and the gateway's stand-in, each a process that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+GRANIAN = [
+    "granian",
+    "--interface",
+    "wsgi",
+    "--host",
+    "127.0.0.1",
+    "--workers",
+    "1",
+    "--blocking-threads",
+    "8",
+]
+CELERY = ["celery", "--quiet", "--app", "ticketing", "worker", "--beat", "--concurrency", "2"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Program:
+    """A program with its children, in a group that one signal kills."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.name = name
+        self.kills = 0
+        self._command = [sys.executable, "-W", "ignore", "-m", *command]
+        self._environment = environment
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """SIGKILL for it and everything it started; nobody has time to say goodbye."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Site:
+    """Holdfast and its gateway on free ports, over one database and a cache of its own."""
+
+    def __init__(self, folder: Path, *, database: str, redis_url: str, broker_url: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.gateway_url = f"http://127.0.0.1:{free_port()}"
+        self._worker_ready = folder / "worker-ready"
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.proof.kill_settings",
+            "WORKER_DATABASE_NAME": database,
+            "REDIS_URL": redis_url,
+            "CELERY_BROKER_URL": broker_url,
+            "SITE_URL": self.url,
+            "SECURE": "0",
+            "EMAIL_FILE_PATH": str(folder / "mail"),
+            "WORKER_READY_FILE": str(self._worker_ready),
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+            **self.gateway_settings,
+        }
+        for name in ("PYTEST_XDIST_WORKER", "REDIS_LOCKS_URL", "PYTHONDONTWRITEBYTECODE"):
+            environment.pop(name, None)
+        stand_in = ["tests.gateways.strict_stripe", "--port", self.gateway_url.rpartition(":")[2]]
+        stand_in += [
+            "--webhook-url",
+            f"{self.url}/webhooks/payments/stripe/",
+            "--webhook-secret",
+            "whsec_kill",
+        ]
+        web = [*GRANIAN, "--port", self.url.rpartition(":")[2], "--log-level", "error"]
+        worker = [*CELERY, "--schedule", str(folder / "schedule"), "--loglevel", "warning"]
+        self.gateway = Program("gateway", stand_in, environment, folder)
+        self.web = Program("web", [*web, "ticketing.wsgi:application"], environment, folder)
+        self.worker = Program("worker", worker, environment, folder)
+
+    @property
+    def gateway_settings(self) -> dict[str, str]:
+        return {
+            "PAYMENT_GATEWAY": "stripe",
+            "STRIPE_SECRET_KEY": "sk_test_strict",
+            "STRIPE_WEBHOOK_SECRET": "whsec_kill",
+            "STRIPE_API_BASE": self.gateway_url,
+        }
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Site]:
+        programs = [self.gateway, self.web, self.worker]
+        try:
+            for program in programs:
+                program.start()
+            self.wait_for_web()
+            self._wait_for_worker()
+            yield self
+        finally:
+            for program in programs:
+                program.kill()
+
+    def kill_and_start(self, program: Program) -> None:
+        """Back only once it works again: who is killed while it starts has no money in its hands."""
+        program.kill()
+        program.kills += 1
+        if program is self.worker:
+            self._worker_ready.unlink()
+        program.start()
+        if program is self.worker:
+            self._wait_for_worker()
+        else:
+            self.wait_for_web()
+
+    def _wait_for_worker(self, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._worker_ready.exists():
+            assert time.monotonic() < deadline, "the worker does not start"
+            time.sleep(0.1)
+
+    def wait_for_web(self, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/robots.txt", timeout=2).is_success:
+                    return
+            assert time.monotonic() < deadline, "the web server does not answer"
+            time.sleep(0.1)
+
+    def tell_gateway(self, name: str, **told: object) -> object:
+        """Set one of the stand-in's controls."""
+        return httpx.post(f"{self.gateway_url}/_control/{name}", json=told, timeout=30).json()
+
+    def ledger(self) -> list[dict]:
+        return httpx.get(f"{self.gateway_url}/_control/ledger", timeout=60).json()
