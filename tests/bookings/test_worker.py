@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from celery import current_app
 from django.conf import settings as django_settings
 from django.db import connection
 
@@ -18,9 +20,12 @@ from bookings.models import Booking, Payment, PaymentNotice
 from bookings.outbox.models import Mail
 from bookings.payments import start_payment
 from bookings.sandbox.models import SandboxNotice
+from bookings.sandbox.notices import deliver_notices
 from bookings.services import Buyer, hold_tickets
+from events import wake_up
 from tests.factories import make_seated_event, ticket_ids
 from tests.utils import assert_audit_is_clean
+from ticketing.local.engines import Valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,19 +39,25 @@ def mail_folder(tmp_path) -> Path:
 
 @pytest.fixture
 def _worker(tmp_path, live_server, settings, mail_folder) -> Iterator[None]:
-    """A Celery worker with its timetable, on this test's database and cache, for this test's server."""
     settings.SITE_URL = live_server.url
+    with working(tmp_path, live_server.url, mail_folder, broker=django_settings.CELERY_BROKER_URL):
+        yield
+
+
+@contextmanager
+def working(folder: Path, site: str, mail_folder: Path, *, broker: str) -> Iterator[None]:
+    """A Celery worker with its timetable, on this test's database and cache, for this test's server."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
-        "SITE_URL": live_server.url,
+        "SITE_URL": site,
         "EMAIL_FILE_PATH": str(mail_folder),
         "WORKER_DATABASE_NAME": connection.settings_dict["NAME"],
-        "CELERY_BROKER_URL": django_settings.CELERY_BROKER_URL,
+        "CELERY_BROKER_URL": broker,
     }
     command = [sys.executable, "-m", "celery", "-A", "ticketing", "worker", "--beat", "--pool", "solo"]
-    command += ["--loglevel", "warning", "--schedule", str(tmp_path / "schedule")]
-    with (tmp_path / "worker.log").open("wb") as log:
+    command += ["--loglevel", "warning", "--schedule", str(folder / "schedule")]
+    with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         yield
         process.terminate()
@@ -88,4 +99,41 @@ def test_notice_books_captures_and_mails_without_the_buyer_coming_back(pay_with_
     assert f"({booking.reference})" in mails[0]
     assert "To: buyer@example.org" in mails[0]
     assert f"/bookings/{booking.pk}/" in mails[0]
+    assert_audit_is_clean()
+
+
+@pytest.fixture
+def broker(tmp_path) -> Iterator[Valkey]:
+    """A broker of the test's own, which this process uses and which the test may break."""
+    server = Valkey(tmp_path)
+    server.start()
+    url = current_app.conf.broker_url
+    use_broker(server.url(2).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host="))
+    yield server
+    use_broker(url)
+    server.stop()
+
+
+def use_broker(url: str) -> None:
+    current_app.conf.broker_url = url
+    # The connections to the other one are kept otherwise.
+    current_app._after_fork()
+    wake_up.breaker.record_success()
+
+
+def test_notices_are_kept_while_broker_and_worker_are_gone_and_applied_when_they_return(
+    tmp_path, live_server, settings, mail_folder, broker, pay_with_card
+):
+    settings.SITE_URL = live_server.url
+    bookings = [paid_booking(pay_with_card) for _number in range(3)]
+    broker.kill()
+
+    assert deliver_notices() == 3
+
+    assert list(PaymentNotice.objects.values_list("status", flat=True)) == ["waiting"] * 3
+    assert {reloaded(booking).status for booking in bookings} == {"reserved"}
+    broker.start()
+    with working(tmp_path, live_server.url, mail_folder, broker=current_app.conf.broker_url):
+        wait_until(lambda: PaymentNotice.objects.filter(status="applied").count() >= 3)
+    assert {reloaded(booking).status for booking in bookings} == {"booked"}
     assert_audit_is_clean()
