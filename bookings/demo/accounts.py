@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Permission
 from django.db import transaction
 
 from bookings.demo.sales import sell_to
@@ -15,6 +16,7 @@ from events.models import Event
 
 ADMIN = "admin@example.org"
 BUYER = "buyer@example.org"
+DOOR = "door@example.org"
 # How many tickets the buyer has of the next events, the nearest first.
 PURCHASES = (2, 4, 1)
 
@@ -28,11 +30,16 @@ class Login:
 
 
 def ensure_logins() -> list[Login]:
-    """Make the two accounts that are not there, and give them the passwords of the environment."""
-    return [
+    """Make the accounts that are not there, and give them the passwords of the environment."""
+    logins = [
         ensure_login(ADMIN, "DEMO_ADMIN_PASSWORD", is_staff=True, is_superuser=True),
         ensure_login(BUYER, "DEMO_BUYER_PASSWORD", first_name="Robin", last_name="Buyer"),
+        ensure_login(DOOR, "DEMO_DOOR_PASSWORD", first_name="Dana", last_name="Door"),
     ]
+    # All that door staff need, and all they have.
+    check_in = Permission.objects.get(codename="check_in", content_type__app_label="door")
+    User.objects.get(email=DOOR).user_permissions.add(check_in)
+    return logins
 
 
 def ensure_login(email: str, variable: str, **fields: str | bool) -> Login:

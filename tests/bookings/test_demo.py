@@ -29,6 +29,7 @@ SOME = 12
 def _no_passwords_from_outside(monkeypatch):
     monkeypatch.delenv("DEMO_ADMIN_PASSWORD", raising=False)
     monkeypatch.delenv("DEMO_BUYER_PASSWORD", raising=False)
+    monkeypatch.delenv("DEMO_DOOR_PASSWORD", raising=False)
 
 
 def run_demo(events: int = SOME, jobs: int = 1) -> list[str]:
@@ -121,7 +122,7 @@ def test_productions_fit_the_fields_they_go_into():
 @pytest.mark.django_db
 def test_demo_makes_the_season_once_and_breaks_no_rule():
     lines = run_demo()
-    assert lines[2:] == [f"{SOME} events were made."]
+    assert lines[3:] == [f"{SOME} events were made."]
     assert find_violations() == []
     counts = [model.objects.count() for model in (Event, Seat, Ticket, Booking, BookingItem, Payment)]
     assert counts[0] == SOME
@@ -137,7 +138,7 @@ def test_demo_makes_the_season_once_and_breaks_no_rule():
 
     assert run_demo() == [f"The season is there: {SOME} events."]
     assert [model.objects.count() for model in (Event, Seat, Ticket, Booking, BookingItem, Payment)] == counts
-    assert User.objects.count() == 2
+    assert User.objects.count() == 3
 
 
 @pytest.mark.django_db
@@ -168,7 +169,13 @@ def test_demo_logins_work_and_the_buyer_has_tickets_for_an_event_soon(client):
 def test_demo_takes_passwords_from_the_environment(client, monkeypatch):
     monkeypatch.setenv("DEMO_ADMIN_PASSWORD", "correct horse battery")
     lines = run_demo(1)
-    assert [line.partition(",")[0] for line in lines] == ["buyer@example.org", "1 events were made."]
+    assert [line.partition(",")[0] for line in lines] == [
+        "buyer@example.org",
+        "door@example.org",
+        "1 events were made.",
+    ]
+    door = User.objects.get(email="door@example.org")
+    assert (door.is_staff, door.get_all_permissions()) == (False, {"door.check_in"})
     assert client.login(email="admin@example.org", password="correct horse battery")
     monkeypatch.setenv("DEMO_ADMIN_PASSWORD", "staple of another kind")
     run_demo(1)

@@ -9,8 +9,12 @@ from pathlib import Path
 from ticketing.local.engines import Engine, Postgres, Valkey, without_libpq
 from ticketing.local.paths import LOCAL
 
-ADMIN = "admin@example.org"
-BUYER = "buyer@example.org"
+# The demonstration's logins, and the variables that choose their passwords.
+LOGINS = {
+    "admin@example.org": "DEMO_ADMIN_PASSWORD",
+    "buyer@example.org": "DEMO_BUYER_PASSWORD",
+    "door@example.org": "DEMO_DOOR_PASSWORD",
+}
 
 
 def given() -> dict[str, str]:
@@ -55,8 +59,7 @@ def for_application(engines: list[Engine], site_url: str) -> dict[str, str]:
         "EMAIL_FILE_PATH": str(LOCAL / "mail"),
         "STATIC_ROOT": str(LOCAL / "static"),
     }
-    logins = demo_logins()
-    passwords = {"DEMO_ADMIN_PASSWORD": logins[ADMIN], "DEMO_BUYER_PASSWORD": logins[BUYER]}
+    passwords = {LOGINS[address]: password for address, password in demo_logins().items()}
     return ours | addresses(engines) | settings | passwords
 
 
@@ -76,11 +79,11 @@ def kept_secret(path: Path) -> str:
 def demo_logins() -> dict[str, str]:
     """The demonstration's passwords by address: generated once, and the environment's where it names one."""
     path = LOCAL / "demo-logins.json"
-    if not path.exists():
-        write_private(path, json.dumps({ADMIN: _password(), BUYER: _password()}, indent=2))
-    logins: dict[str, str] = json.loads(path.read_text())
-    chosen = {ADMIN: os.environ.get("DEMO_ADMIN_PASSWORD"), BUYER: os.environ.get("DEMO_BUYER_PASSWORD")}
-    return logins | {address: password for address, password in chosen.items() if password}
+    logins: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if not logins.keys() >= LOGINS.keys():
+        logins = {address: logins.get(address) or _password() for address in LOGINS}
+        write_private(path, json.dumps(logins, indent=2))
+    return {address: os.environ.get(LOGINS[address]) or logins[address] for address in LOGINS}
 
 
 def _password() -> str:
