@@ -135,6 +135,7 @@ def texts_set(monkeypatch) -> list[tuple[str, float, float, float, float]]:
 
     def watch(self, text, style, x, y, width, room, **how):
         bottom = put(self, text, style, x, y, width, room, **how)
+        assert bottom <= y + room + 0.01, text
         seen.append((text, x, y, width, bottom))
         return bottom
 
