@@ -196,7 +196,7 @@ def _reminder(matter: Matter) -> Letter:
 
 def _show_them() -> str:
     return _(
-        "Show them at the door, on your phone or printed. They are attached, and on your booking's page."
+        "Show your tickets at the door, on your phone or printed. They are attached, and behind this link."
     )
 
 
