@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from bookings.cancellations import cancel_event, run_cancellations
 from bookings.exceptions import NotRefundable
 from bookings.models import Booking, Refund
 from bookings.outbox.models import Mail
@@ -21,7 +22,7 @@ from events.exceptions import ImpossibleTimes, WrongStatus
 from events.models import Event
 from events.services import NewDate, save_event
 from tests.bookings.buying import buy
-from tests.factories import make_seated_event, make_venue, ticket_ids
+from tests.factories import make_seated_event, make_user, make_venue, ticket_ids
 
 pytestmark = pytest.mark.django_db
 
@@ -243,3 +244,36 @@ def test_change_that_is_taken_back_at_once_is_told_to_nobody(event, booking):
 
     (mail,) = mails("event_changed")
     assert (mail.state, mail.error) == ("dropped", "The event was changed back before the mail was sent.")
+
+
+# --- What the buyer sees ----------------------------------------------------------------
+
+
+def test_booking_of_a_postponed_event_says_so_on_its_page(client, event):
+    account = make_user()
+    booking = buy(event, 1, Buyer(account=account, email=account.email))
+    client.force_login(account)
+    before = client.get(booking.get_absolute_url()).content.decode()
+
+    postpone_event(event, free_refunds_until=timezone.now() + DAY)
+    page = client.get(booking.get_absolute_url()).content.decode()
+
+    assert "The event is postponed" not in before
+    assert "The event is postponed" in page
+    assert "The new date is not known yet" in page
+    assert "You get back all that you paid." in page
+
+
+def test_hold_of_a_cancelled_event_says_so_on_its_page(client, event):
+    account = make_user()
+    booking = hold_tickets(
+        event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer(account=account, email=account.email)
+    ).booking
+    cancel_event(event, by=None)
+    run_cancellations()
+    client.force_login(account)
+
+    page = client.get(booking.get_absolute_url()).content.decode()
+
+    assert "The event is cancelled" in page
+    assert "You gave these tickets back" not in page

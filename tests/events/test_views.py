@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -144,3 +144,33 @@ def test_poster_is_the_same_each_time_and_asks_no_database(client: Client, djang
     assert again["Content-Type"] == "image/svg+xml"
     assert again.content == client.get("/posters/music/a-night.svg").content
     assert again.content != other.content
+
+
+def test_postponed_event_names_no_date_and_says_what_tickets_are_worth(client: Client):
+    event = make_seated_event(
+        status="postponed",
+        starts_at=datetime(2031, 1, 16, 19, 0, tzinfo=UTC),
+        free_refunds_until=timezone.now() + timedelta(days=3),
+    )
+
+    page = " ".join(client.get(event.get_absolute_url()).content.decode().split())
+
+    assert "The new date is not known yet" in page
+    assert "it was to be on Thu 16 Jan 2031" in page
+    assert "They stay valid for the new date." in page
+    assert "get back all that you paid" in page
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(3, True), (-3, False)])
+def test_event_says_how_long_returning_costs_nothing(client: Client, days: int, is_told: bool):
+    event = make_seated_event(free_refunds_until=timezone.now() + timedelta(days=days))
+
+    page = client.get(event.get_absolute_url()).content.decode()
+
+    assert ("get back all that you paid" in page) == is_told
+
+
+def test_cancelled_event_says_that_the_money_comes_back(client: Client):
+    event = make_seated_event(status="cancelled")
+
+    assert "Your money comes back by itself" in client.get(event.get_absolute_url()).content.decode()
