@@ -10,6 +10,7 @@ import segno
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from bookings.codes import sign_code
 from bookings.door.models import Scan
@@ -190,7 +191,23 @@ def test_door_that_was_offline_is_told_of_the_double_entries_it_made(at_the_door
     expect(notice).to_be_hidden()
 
 
-def test_signing_out_and_losing_the_permission_clear_what_the_device_holds(at_the_door, items, staff):
+@pytest.mark.parametrize("where", ["door", "account"])
+def test_signing_out_clears_what_the_device_holds(at_the_door, site, items, where):
+    page = at_the_door()
+    assert held(page) == 2
+    if where == "account":
+        page.goto("/accounts/logout/")
+
+    page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{site}/")
+
+    assert held(page) == 0
+    page.context.set_offline(True)
+    with pytest.raises(PlaywrightError, match=r"ERR_INTERNET_DISCONNECTED|ERR_FAILED"):
+        page.goto("/door/")
+
+
+def test_losing_the_permission_clears_what_the_device_holds(at_the_door, items, staff):
     page = at_the_door()
     assert held(page) == 2
     staff.user_permissions.clear()

@@ -10,6 +10,7 @@ const PATIENCE = 30_000;
 export class HeldList {
   about = null;
   tickets = new Map();
+  isClosed = false;
 
   constructor({ slug, api, event }) {
     Object.assign(this, { slug, api, event });
@@ -24,6 +25,8 @@ export class HeldList {
   async refresh() {
     const since = this.about ? `?since=${encodeURIComponent(this.about.version)}` : "";
     const { tickets, complete, ...about } = await call(this.api + since, null, PATIENCE);
+    // An answer that comes after signing out is not for keeping.
+    if (this.isClosed) return;
     if (complete) this.tickets = new Map();
     for (const ticket of tickets) this.tickets.set(ticket.key, ticket);
     const clock = Date.parse(about.server_time) - Date.now();

@@ -136,7 +136,7 @@ root.querySelector("[data-doubles-seen]").addEventListener("click", async () => 
 window.addEventListener("online", keepUp);
 window.addEventListener("offline", () => setOnline(false));
 
-forgetOnSignOut();
+forgetOnSignOut(() => (list.isClosed = true));
 const reader = bindCamera(root.querySelector("[data-camera]"), check);
 await Promise.all([list.load(), queue.load()]);
 showState();

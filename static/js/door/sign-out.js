@@ -2,10 +2,11 @@
 
 import { forgetEverybody } from "./store.js";
 
-export function forgetOnSignOut() {
+export function forgetOnSignOut(first = () => {}) {
   document.querySelector("[data-sign-out]")?.addEventListener("submit", async (event) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
+    first();
     await forgetEverybody().catch(() => {});
     event.target.submit();
   });

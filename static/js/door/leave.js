@@ -1,0 +1,5 @@
+// For the site's own page to sign out.
+
+import { forgetOnSignOut } from "./sign-out.js";
+
+forgetOnSignOut();
