@@ -13,11 +13,13 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from bookings.books import record
 from bookings.exceptions import GatewayUnavailable
 from bookings.gateways.stripe import http
 from bookings.models import Booking, Payment, PaymentEntry, PaymentNotice, Refund
 from bookings.notices import apply_notices
 from bookings.payments import finish_payments, reconcile_payments, settle_payment, start_payment
+from bookings.reconciling import find_differences, reconcile_with_gateways
 from bookings.refunds import carry_out_refund, finish_refunds, request_refund
 from bookings.services import Buyer, hold_tickets, release_hold
 from events import locks
@@ -35,7 +37,8 @@ AT_MOST = http.BUDGET_SECONDS + 1
 
 @pytest.fixture
 def watched(monkeypatch) -> Iterator[None]:
-    """No request to the gateway is made while a transaction is open, and the audit is clean at the end."""
+    """No request to the gateway is made while a transaction is open; at the end the audit is clean, and
+    the gateway's records say what the books say."""
     in_transaction: list[str] = []
     request = http.BudgetedClient.request
 
@@ -48,6 +51,9 @@ def watched(monkeypatch) -> Iterator[None]:
     yield
     assert in_transaction == []
     assert_audit_is_clean()
+    since = timezone.now() - timedelta(hours=1)
+    found = find_differences("stripe", since=since, in_flight=timedelta(0))
+    assert [difference.sentence for difference in found] == []
 
 
 @pytest.fixture
@@ -233,6 +239,26 @@ def test_page_of_a_booking_that_was_given_up_is_closed(strict_stripe, booking):
     assert reloaded(payment).status == "voided"
     assert strict_stripe.pay(payment.gateway_reference) == "closed"
     assert strict_stripe.ledger() == []
+
+
+def test_money_that_was_taken_and_lost_is_found_without_notices_and_given_back(
+    strict_stripe, booking, gateway
+):
+    payment = start_payment(booking_id=booking.pk)
+    strict_stripe.pay(payment.gateway_reference)
+    # What a crash, or a hand in the dashboard, can leave behind: taken there, let go in the books.
+    record(payment, PaymentEntry.Kind.VOIDED)
+    release_hold(booking_id=booking.pk)
+    gateway.capture(payment.gateway_reference, key="by-hand")
+    Payment.objects.update(updated_at=timezone.now() - timedelta(hours=1))
+
+    assert reconcile_with_gateways() == 1
+    finish_everything()
+    assert reconcile_with_gateways() == 0
+
+    (line,) = strict_stripe.ledger()
+    assert (line["captured"], line["refunded"]) == (2000, 2000)
+    assert (reloaded(payment).status, payment.refunded, payment.problem) == ("refunded", 20, "")
 
 
 # --- With faults ------------------------------------------------------------------------
