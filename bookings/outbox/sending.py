@@ -26,7 +26,6 @@ from bookings.models import Booking
 from bookings.outbox.models import Mail
 from bookings.outbox.moments import why_not_needed
 from bookings.outbox.rendering import Written, make_message, message_id, write_mail
-from bookings.retrying import TURN_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +35,16 @@ FIRST_PAUSE_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 2 * 3600
 # With these pauses about two days: after nine tries they are two hours each.
 MOST_ATTEMPTS = 32
+# A pile of mails must leave room in between for what waits behind it in the same queue: the money.
+TURN_SECONDS = 20
 # After so many failures in a row it is the server, and the rest waits for the next turn.
 FAILURES_PER_TURN = 3
+# A mail server that hangs must not keep all workers from their other work.
+MOST_SENDERS = 2
+
+
+class Unreachable(OSError):
+    """There is no connection to the mail server, so that another mail would fail too."""
 
 
 class Refused(Exception):
@@ -46,6 +53,8 @@ class Refused(Exception):
 
 def send_mails() -> int:
     """Send the mails that are due; returns how many went out. Never fails because of one of them."""
+    if Mail.objects.being_sent().count() >= MOST_SENDERS:
+        return 0
     connection = get_connection()
     started, sent, failures = time.monotonic(), 0, 0
     try:
@@ -53,9 +62,8 @@ def send_mails() -> int:
             mail = _claim_next()
             if mail is None:
                 break
-            is_fine = _send(mail, connection)
+            failures = _send(mail, connection, failures)
             sent += mail.state == Mail.State.SENT
-            failures = 0 if is_fine else failures + 1
     finally:
         _close(connection)
     return sent
@@ -72,8 +80,8 @@ def _claim_next() -> Mail | None:
     return mail
 
 
-def _send(mail: Mail, connection: BaseEmailBackend) -> bool:
-    """Send a claimed mail and write down what came of it; false where it is the server that failed."""
+def _send(mail: Mail, connection: BaseEmailBackend, failures: int) -> int:
+    """Send a claimed mail and write down what came of it; returns how often the server has failed now."""
     try:
         _send_or_drop(mail, connection)
     except Refused as refusal:
@@ -84,11 +92,11 @@ def _send(mail: Mail, connection: BaseEmailBackend) -> bool:
         _close(connection)
         logger.warning("Mail %s did not go out: %s", mail.pk, error)
         _put_off(mail, str(error) or type(error).__name__)
-        return False
+        return FAILURES_PER_TURN if isinstance(error, Unreachable) else failures + 1
     except Exception as error:
         logger.exception("Mail %s could not be written.", mail.pk)
         _put_off(mail, f"{type(error).__name__}: {error}")
-    return True
+    return 0
 
 
 def _send_or_drop(mail: Mail, connection: BaseEmailBackend) -> None:
@@ -114,8 +122,8 @@ def _send_or_drop(mail: Mail, connection: BaseEmailBackend) -> None:
 def _hand_over(mail: Mail, written: Written, to: str, connection: BaseEmailBackend) -> None:
     """Give the mail to the server. Raises `Refused`, or `OSError` where trying again may help."""
     message = make_message(mail, written, to)
+    _connect(connection)
     try:
-        connection.open()
         connection.send_messages([message])
     except SMTPRecipientsRefused as error:
         code, words = next(iter(error.recipients.values()))
@@ -125,6 +133,14 @@ def _hand_over(mail: Mail, written: Written, to: str, connection: BaseEmailBacke
     except ValueError as error:
         # An address that cannot be written into a header.
         raise Refused(str(error)) from error
+
+
+def _connect(connection: BaseEmailBackend) -> None:
+    """Open the connection, unless it is open. Raises `Unreachable`."""
+    try:
+        connection.open()
+    except OSError as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
 
 
 def _answer(code: int, words: bytes | str) -> Refused | SMTPException:

@@ -8,9 +8,14 @@ from celery.signals import worker_ready
 from tests.worker_settings import *  # noqa: F403
 from tests.worker_settings import CELERY_BEAT_SCHEDULE
 
-HASTY = {"bookings.reconcile_with_gateways": 10.0}
+# Turns of the others are a second apart; nobody is to be reminded of anything here.
+SECONDS = {
+    "bookings.reconcile_with_gateways": 10.0,
+    "outbox.send_mails": 10.0,
+    "outbox.queue_reminders": 1800.0,
+}
 CELERY_BEAT_SCHEDULE = {
-    name: entry | {"schedule": HASTY.get(name, 1.0), "options": {"expires": 10}}
+    name: entry | {"schedule": SECONDS.get(name, 1.0), "options": {"expires": 10}}
     for name, entry in CELERY_BEAT_SCHEDULE.items()
 }
 # One machine plays all buyers.

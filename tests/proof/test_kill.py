@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -130,17 +131,15 @@ def unfinished() -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
-def let_the_timetable_finish(seconds: float = 150) -> None:
+def let_the_timetable_finish(seconds: float = 300) -> None:
     """Hours pass in an instant, and the worker does the rest alone."""
     deadline = time.monotonic() + seconds
     while unfinished() and time.monotonic() < deadline:
-        try:
+        # The worker may have a row for too long, or we and it wait for each other: later, then.
+        with contextlib.suppress(OperationalError):
             # A day later a refund that was refused is asked for again.
             let_pass(26 * 3600)
-        except OperationalError:
-            # The worker had a row for too long, or we and it waited for each other.
-            continue
-        time.sleep(6)
+        time.sleep(10)
 
 
 def money_that_is_wrong(site: Site) -> list[str]:
