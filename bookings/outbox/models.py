@@ -110,6 +110,9 @@ class Mail(models.Model):
             models.Index(
                 fields=["is_bulk", "next_attempt_at"], condition=Q(state="waiting"), name="mail_to_send"
             ),
+            models.Index(
+                fields=["claimed_until"], condition=Q(claimed_until__isnull=False), name="mail_claimed"
+            ),
             models.Index(fields=["-created_at", "-id"], name="mail_newest"),
             models.Index(fields=["created_at"], condition=Q(state="failed"), name="mail_failed"),
         ]

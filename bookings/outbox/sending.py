@@ -29,8 +29,8 @@ from bookings.outbox.rendering import Written, make_message, message_id, write_m
 
 logger = logging.getLogger(__name__)
 
-# Longer than a worker's task may run: whoever claimed a mail is done or dead by then.
-CLAIM = timedelta(minutes=10)
+# Longer than the five minutes that a task may run: whoever claimed a mail is done or dead by then.
+CLAIM = timedelta(minutes=6)
 FIRST_PAUSE_SECONDS = 30
 LONGEST_PAUSE_SECONDS = 2 * 3600
 # With these pauses about two days: after nine tries they are two hours each.
@@ -39,7 +39,8 @@ MOST_ATTEMPTS = 32
 TURN_SECONDS = 20
 # After so many failures in a row it is the server, and the rest waits for the next turn.
 FAILURES_PER_TURN = 3
-# A mail server that hangs must not keep all workers from their other work.
+# A mail server that hangs must not keep all workers from their other work. Those that died count, too,
+# until their claims end.
 MOST_SENDERS = 2
 
 
