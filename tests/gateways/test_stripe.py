@@ -138,6 +138,17 @@ def test_order_whose_buyer_changed_the_address_gets_a_page_of_its_own(gateway, s
     assert keys(strict_stripe.requests())[-1] == f"{order.key}-again"
 
 
+def test_refund_has_one_key_alone(gateway, strict_stripe, authorised):
+    gateway.capture(authorised.reference, key="capture-1")
+    strict_stripe.fail("error_after", method="POST")
+    with pytest.raises(GatewayError):
+        gateway.refund(authorised.reference, amount=Decimal("9.90"), currency="EUR", key="r1")
+
+    assert set(keys(strict_stripe.requests(path="refunds", method="POST"))) == {"refund-r1"}
+    assert [found.key for found in gateway.refunds(authorised.reference)] == ["r1"]
+    assert gateway.retrieve(authorised.reference).refunded == Decimal("9.90")
+
+
 def test_refund_carries_our_ids_and_its_key(gateway, strict_stripe, authorised):
     gateway.capture(authorised.reference, key="capture-1")
     gateway.refund(authorised.reference, amount=Decimal("9.90"), currency="EUR", key="r1")
@@ -270,8 +281,9 @@ def test_failure_that_lasts_is_unknown_and_not_refused(gateway, strict_stripe, p
     assert time.monotonic() - started < AT_MOST
 
 
-def test_answer_that_stripe_keeps_is_got_around_for_a_new_page(gateway, strict_stripe):
-    strict_stripe.fail("error_after", method="POST")
+@pytest.mark.parametrize("fault", ["error_kept", "error_after"])
+def test_answer_that_stripe_keeps_is_got_around_for_a_new_page(gateway, strict_stripe, fault: str):
+    strict_stripe.fail(fault, method="POST")
     order = make_order()
 
     made = gateway.create(order)
@@ -279,6 +291,16 @@ def test_answer_that_stripe_keeps_is_got_around_for_a_new_page(gateway, strict_s
     assert (made.state, made.key) == (GatewayState.OPEN, order.key)
     assert keys(strict_stripe.requests()) == [order.key, order.key, f"{order.key}-again"]
     assert statuses(strict_stripe.requests()) == [500, 500, 200]
+
+
+@pytest.mark.parametrize("work", ["capture", "void"])
+def test_answer_that_stripe_keeps_holds_no_money_up(gateway, strict_stripe, authorised, work: str):
+    strict_stripe.fail("error_kept", method="POST")
+
+    done = getattr(gateway, work)(authorised.reference, key="key-1")
+
+    assert done.state.value == {"capture": "captured", "void": "voided"}[work]
+    assert keys(strict_stripe.requests(path="payment_intents")) == ["key-1", "key-1", "key-1-again"]
 
 
 def test_wrong_key_of_ours_refuses_no_payment(gateway, strict_stripe, payment, settings):

@@ -6,13 +6,15 @@ of every request have the library's own types, so that mypy refuses one that Str
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 import stripe
 from django.conf import settings
+from stripe.checkout import Session
 from stripe.params import PaymentIntentCancelParams, PaymentIntentCaptureParams, RefundCreateParams
 from stripe.params.checkout import SessionCreateParams, SessionExpireParams, SessionListParams
 
@@ -35,6 +37,8 @@ INTENT = ["latest_charge"]
 SESSION = ["payment_intent.latest_charge"]
 LISTED_SESSION = ["data.payment_intent.latest_charge"]
 
+Written = TypeVar("Written", stripe.PaymentIntent, Session)
+
 
 class StripeGateway:
     """Takes money through Stripe. Each call ends within four seconds; see `http.py`."""
@@ -55,15 +59,8 @@ class StripeGateway:
     def create(self, order: PaymentOrder) -> GatewayPayment:
         params = _session_params(order)
         with _asking():
-            try:
-                session = self._api.checkout.sessions.create(params, {"idempotency_key": order.key})
-            except (stripe.IdempotencyError, stripe.APIError) as error:
-                if not isinstance(error, stripe.IdempotencyError) and not is_kept(error.headers or {}):
-                    raise
-                # The key is taken for a day: by a failure that Stripe keeps, or by an order with the
-                # buyer's old address. Nobody was sent to that page, so another cannot be paid twice.
-                again = f"{order.key}-again"
-                session = self._api.checkout.sessions.create(params, {"idempotency_key": again})
+            # Nobody was sent to a page that was ordered before, so that another is not paid twice.
+            session = _write(lambda once: self._api.checkout.sessions.create(params, once), order.key)
         return Record.of(session).described()
 
     def retrieve(self, reference: str) -> GatewayPayment:
@@ -74,8 +71,9 @@ class StripeGateway:
         params: PaymentIntentCaptureParams = {"expand": INTENT}
         with _asking():
             record = self._read(reference)
-            if record.state is GatewayState.AUTHORISED and record.intent is not None:
-                taken = self._api.payment_intents.capture(record.intent.id, params, {"idempotency_key": key})
+            intent = record.intent
+            if record.state is GatewayState.AUTHORISED and intent is not None:
+                taken = _write(lambda once: self._api.payment_intents.capture(intent.id, params, once), key)
                 record = Record(record.session, taken)
         return _ended(record, GatewayState.CAPTURED)
 
@@ -85,9 +83,10 @@ class StripeGateway:
             record = self._read(reference)
             if record.state is GatewayState.OPEN and record.session is not None:
                 record = self._close_page(record.session.id, key=f"{key}-page")
+            intent = record.intent
             has_no_page = record.session is None and record.state is GatewayState.OPEN
-            if record.intent is not None and (has_no_page or record.state is GatewayState.AUTHORISED):
-                left = self._api.payment_intents.cancel(record.intent.id, params, {"idempotency_key": key})
+            if intent is not None and (has_no_page or record.state is GatewayState.AUTHORISED):
+                left = _write(lambda once: self._api.payment_intents.cancel(intent.id, params, once), key)
                 record = Record(record.session, left)
         return _ended(record, GatewayState.VOIDED)
 
@@ -141,7 +140,7 @@ class StripeGateway:
         """Let nobody pay there any more; a buyer who was quicker is found to have paid."""
         params: SessionExpireParams = {"expand": SESSION}
         try:
-            session = self._api.checkout.sessions.expire(session_id, params, {"idempotency_key": key})
+            session = _write(lambda once: self._api.checkout.sessions.expire(session_id, params, once), key)
         except stripe.InvalidRequestError as error:
             record = self._read(session_id)
             if record.state is GatewayState.OPEN:
@@ -165,6 +164,20 @@ def _asking() -> Iterator[None]:
         raise GatewayError(f"no answer: {error}") from error
     except stripe.StripeError as error:
         raise GatewayError(f"{type(error).__name__}: {error.user_message or error}") from error
+
+
+def _write(write: Callable[[stripe.RequestOptions], Written], key: str) -> Written:
+    """Write once, under the key; under a second one where the first is taken.
+
+    A key is taken for a day by a failure that Stripe keeps, or by an order with the buyer's old
+    address. This is for writes alone that Stripe would not do twice under two keys: not for refunds.
+    """
+    try:
+        return write({"idempotency_key": key})
+    except (stripe.IdempotencyError, stripe.APIError) as error:
+        if not isinstance(error, stripe.IdempotencyError) and not is_kept(error.headers or {}):
+            raise
+    return write({"idempotency_key": f"{key}-again"})
 
 
 def _session_params(order: PaymentOrder) -> SessionCreateParams:

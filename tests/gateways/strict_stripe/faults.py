@@ -11,7 +11,8 @@ KINDS = {
     "rate_limit",  # 429
     "conflict",  # 409: a request with the same key is being worked on
     "error_before",  # 500 without acting
-    "error_after",  # acts, fails, and answers 500: Stripe keeps that answer for the idempotency key
+    "error_kept",  # fails without acting, and answers 500: Stripe keeps that answer for the idempotency key
+    "error_after",  # acts, fails, and answers 500, which is kept for the key too
     "bad_gateway",  # acts, but what stands between answers 502: the true answer is kept for the key
     "drop",  # acts, then hangs up
 }

@@ -4,6 +4,7 @@ Controls, all with JSON, at `/_control/`:
     POST configure  {"webhook_url", "webhook_secret", "notices", "notice_delay", "refunds"}, each optional
     POST fault      the fields of `faults.Fault`
     POST calm       no more faults
+    POST forget_keys  the idempotency keys so far, as Stripe does after a day
     POST reset      a new, empty account without faults, and notices that are kept
     POST pay        {"session", "card"} as the buyer would; POST answer_bank {"session", "yes"}
     POST expire     {"session"} as time would; POST settle_refund {"refund", "status"}
@@ -127,12 +128,13 @@ class StrictStripe(ThreadingHTTPServer):
         check(action, params)
         expand = params.pop("expand", [])
         self.account.idempotency_key = key
+        kind = fault.kind if fault else ""
         try:
-            found = getattr(self.account, action)(params, *ids)
-            answer = (200, self.account.expand(found, expand))
+            found = {} if kind == "error_kept" else getattr(self.account, action)(params, *ids)
+            answer = (200, self.account.expand(found, [] if kind == "error_kept" else expand))
         except Refusal as refusal:
             answer = (refusal.status, refusal.body)
-        if fault and fault.kind == "error_after":
+        if kind in {"error_kept", "error_after"}:
             answer = SERVER_ERROR
         if key and method == "POST":
             self.answers[key] = (f"{method} {path} {form}", answer)
@@ -155,6 +157,7 @@ class StrictStripe(ThreadingHTTPServer):
 CONTROLS: dict[str, Callable[[StrictStripe, dict[str, Any]], Any]] = {
     "configure": StrictStripe.configure,
     "reset": StrictStripe.reset,
+    "forget_keys": lambda server, _told: server.answers.clear(),
     "fault": lambda server, told: server.faults.waiting.append(Fault(**told)),
     "calm": lambda server, _told: server.faults.waiting.clear(),
     "pay": lambda server, told: server.account.pay(told["session"], told["card"]),
