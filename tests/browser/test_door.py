@@ -134,11 +134,14 @@ def test_door_goes_on_without_a_connection_and_hands_in_later(at_the_door, event
     expect(verdict(page)).to_contain_text("Not a ticket")
     check_code(page, sign_code(book(elsewhere)[0]))
     expect(verdict(page)).to_contain_text("Wrong event")
-    expect(connection(page)).to_have_text("Offline, 4 waiting")
+    sold_meanwhile = book(event)[0]
+    check_code(page, sign_code(sold_meanwhile))
+    expect(verdict(page)).to_contain_text("A real ticket, but not on this device’s list")
+    expect(connection(page)).to_have_text("Offline, 5 waiting")
 
     # A phone that was restarted: nothing is lost, and the door is still there.
     page.reload()
-    expect(connection(page)).to_have_text("Offline, 4 waiting")
+    expect(connection(page)).to_have_text("Offline, 5 waiting")
     check_code(page, items[0].code)
     expect(verdict(page)).to_contain_text("Already used")
     check_code(page, items[1].code)
@@ -161,9 +164,14 @@ def test_door_goes_on_without_a_connection_and_hands_in_later(at_the_door, event
         True,
         False,
     )
-    assert set(BookingItem.objects.filter(checked_in_at=None).values_list("booking__event", flat=True)) == {
-        elsewhere.pk
-    }
+    assert Scan.objects.filter(item=sold_meanwhile).values_list("result", "let_in").get() == (
+        "unknown",
+        False,
+    )
+    not_in = BookingItem.objects.filter(checked_in_at=None)
+    assert set(not_in.values_list("booking__event", flat=True)) == {event.pk, elsewhere.pk}
+    check_code(page, sold_meanwhile.code)
+    expect(verdict(page)).to_contain_text("Admitted")
 
 
 def results_by_code(items: list[BookingItem]) -> dict[str, list[str]]:
