@@ -87,10 +87,14 @@ class StrictStripe(ThreadingHTTPServer):
         As with Stripe, an answer is kept for its key once the request has begun to be worked on,
         also if it is a 500; parameters that are refused, and a wrong key, are not.
         """
+        account = self.account
         fault = self.faults.take(method, path, kinds=KINDS - {"drip"})
         if fault:
             self._fail_before(fault)
         with self.lock:
+            if self.account is not account:
+                # While this was slow, another test began.
+                raise HangUp
             if key and key in self.answers:
                 answer, is_told_again = self._tell_again(key, f"{method} {path} {form}"), True
             else:
