@@ -73,6 +73,9 @@ class BoxOffice(RuleBasedStateMachine):
         wanted = [ticket for place, ticket in enumerate(show.prices) if place in picks]
         if not wanted:
             return multiple()
+        return self._hold(show, wanted, email)
+
+    def _hold(self, show: ModelEvent, wanted: list[int], email: str):
         why_not = self.model.why_not_sold(show, email, len(wanted))
         if not all(map(self.model.is_free, wanted)):
             why_not.add("TicketsUnavailable")
@@ -226,6 +229,16 @@ class BoxOffice(RuleBasedStateMachine):
             if is_back:
                 self.return_from_gateway(booking, False)
         return booking
+
+    @rule(target=bookings, booking=bookings, email=st.sampled_from(EMAILS), is_back=st.booleans())
+    def pay_too_late(self, booking: ModelBooking, email: str, is_back: bool):
+        """The card is good, but the hold runs out before anybody hears of it, and a rival comes."""
+        self.start_and_pay(booking)
+        self.wait(PAUSES[-1])
+        rival = self._hold(booking.event, sorted(booking.tickets), email)
+        if is_back:
+            self.return_from_gateway(booking, False)
+        return rival
 
     @rule(booking=bookings, second_click=st.booleans())
     def return_from_gateway(self, booking: ModelBooking, second_click: bool):

@@ -8,7 +8,7 @@ from tests.proof.machine import BoxOffice
 from tests.proof.running import play, tally
 
 SEED = 1
-EXAMPLES = 60
+EXAMPLES = 50
 
 
 @pytest.mark.django_db(transaction=True)

@@ -76,7 +76,7 @@ class Saboteur(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self.done.wait(self.dice.uniform(1, 5)):
+            while not self.done.wait(self.dice.uniform(0.5, 3)):
                 self._disturb_gateway()
                 self._kill(self.dice.choice([self.site.web, self.site.worker, self.site.worker]))
         finally:
