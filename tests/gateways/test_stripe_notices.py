@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.gateways.houses import sign_as_stripe
 from tests.gateways.strict_stripe.client import WEBHOOK_SECRET
 from tests.gateways.strict_stripe.shapes import make_event
 
-KEY = str(uuid4())
+KEY = "5f0c9a8e-3c2b-4a58-9a1f-6f0e2a7d1b11"
 SESSION = {"id": "cs_test_1", "object": "checkout.session", "metadata": {"payment": KEY}}
 
 
