@@ -128,10 +128,18 @@ def _could_be_ours(payment: Payment, theirs: GatewayPayment) -> bool:
 
 
 def _give_back_lost(payment: Payment) -> None:
-    """Money was taken that the books say was let go: it is written down, and promised back."""
+    """Money was taken that the books say was let go: it is written down, and promised back.
+
+    Unless tickets are booked for it, which waited for just this money.
+    """
     with transaction.atomic():
         locked = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
         if locked.status not in NEVER_TAKEN:
+            return
+        if locked.decision == Payment.Decision.CAPTURE:
+            locked.problem = ""
+            locked.save(update_fields=["problem"])
+            record(locked, PaymentEntry.Kind.CAPTURED)
             return
         locked.decision = Payment.Decision.VOID
         locked.save(update_fields=["decision"])

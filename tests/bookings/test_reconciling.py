@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from bookings.attention import dismiss_payment
 from bookings.audit import compare_with_gateways
-from bookings.gateways import GatewayError
+from bookings.gateways import GatewayError, GatewayRefused
 from bookings.models import Booking, Payment, Refund
 from bookings.payments import settle_payment, start_payment
 from bookings.reconciling import reconcile_with_gateways
@@ -117,6 +117,27 @@ def test_captured_and_lost_is_given_back(booking, pay_with_card):
     assert_audit_is_clean()
     grown_old(payment)
     assert reconcile_with_gateways() == 0
+
+
+def test_money_taken_late_for_booked_tickets_pays_for_them(booking, pay_with_card, monkeypatch):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    def lapse(self, reference, *, key):
+        SandboxIntent.objects.filter(pk=reference).update(status="voided")
+        raise GatewayRefused("the authorisation ran out")
+
+    monkeypatch.setattr(SandboxGateway, "capture", lapse)
+    settle_payment(payment.pk)
+    assert (reloaded(payment).status, reloaded(booking).status) == ("voided", "booked")
+    SandboxIntent.objects.update(status="captured")
+    grown_old(payment)
+
+    assert reconcile_with_gateways() == 1
+
+    assert (reloaded(payment).status, payment.problem) == ("captured", "")
+    assert (Refund.objects.count(), reloaded(booking).status) == (0, "booked")
+    assert_audit_is_clean()
 
 
 def test_stray_authorisation_is_let_go(booking):
