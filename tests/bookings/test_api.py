@@ -557,6 +557,8 @@ def test_payments_tell_what_became_of_each(client: Client, event: Event):
         "currency",
         "redirect_url",
         "reason",
+        "captured",
+        "refunded",
         "created_at",
     }
 
