@@ -712,6 +712,10 @@ def shown(client) -> Callable[[Booking], str]:
 def test_booking_s_page_says_what_became_of_the_mail(server, shown):
     booking = make_booked()
     assert "A mail with your tickets is on its way to ada@example.org." in shown(booking)
+    # While it is just being sent it has not failed yet.
+    Mail.objects.update(attempts=1)
+    assert "A mail with your tickets is on its way to ada@example.org." in shown(booking)
+    Mail.objects.update(attempts=0)
 
     server.content = "451 later"
     sending.send_mails()
