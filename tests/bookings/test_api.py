@@ -640,9 +640,10 @@ def test_picture_of_another_bookings_ticket_does_not_exist(client: Client, event
 # --- Notices ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("base", ["/api/v1", ""])
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xfe", b"[" * 2000])
-def test_notice_without_a_signature_is_refused(client: Client, body: bytes):
-    response = client.post("/webhooks/payments/sandbox/", body, content_type=JSON)
+def test_notice_without_a_signature_is_refused(client: Client, body: bytes, base: str):
+    response = client.post(f"{base}/webhooks/payments/sandbox/", body, content_type=JSON)
 
     assert (response.status_code, response.json()["code"]) == (400, "validation_error")
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -650,14 +651,16 @@ def test_notice_without_a_signature_is_refused(client: Client, body: bytes):
 
 
 def test_notice_of_an_unknown_gateway_is_not_found(client: Client):
-    response = client.post("/webhooks/payments/nobody/", b"{}", content_type=JSON)
+    response = client.post("/api/v1/webhooks/payments/nobody/", b"{}", content_type=JSON)
 
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
     assert PaymentNotice.objects.count() == 0
 
 
 def test_notice_that_is_too_large_is_refused(client: Client):
-    response = client.post("/webhooks/payments/sandbox/", b"x" * (64 * 1024 + 1), content_type="text/plain")
+    response = client.post(
+        "/api/v1/webhooks/payments/sandbox/", b"x" * (64 * 1024 + 1), content_type="text/plain"
+    )
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
     assert PaymentNotice.objects.count() == 0

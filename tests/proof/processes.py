@@ -84,7 +84,7 @@ class Site:
         stand_in = ["tests.gateways.strict_stripe", "--port", self.gateway_url.rpartition(":")[2]]
         stand_in += [
             "--webhook-url",
-            f"{self.url}/webhooks/payments/stripe/",
+            f"{self.url}/api/v1/webhooks/payments/stripe/",
             "--webhook-secret",
             "whsec_kill",
         ]

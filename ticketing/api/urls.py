@@ -45,9 +45,15 @@ version_1 = [
 
 urlpatterns = [
     path("api/v1/", include((version_1, "api"))),
+    path(
+        "api/v1/webhooks/payments/<slug:gateway>/",
+        bookings.PaymentNoticeView.as_view(),
+        name="payment-webhook",
+    ),
     path("api/schema/", views.SchemaView.as_view(), name="api-schema"),
     path("api/docs/", views.documentation, name="api-docs"),
     re_path(r"^api/", views.UnknownAddressView.as_view()),
-    path("webhooks/payments/<slug:gateway>/", bookings.PaymentNoticeView.as_view(), name="payment-webhook"),
+    # Where gateways were told to send their notices before the API's base path held for them too.
+    path("webhooks/payments/<slug:gateway>/", bookings.PaymentNoticeView.as_view()),
     path("problems/<slug:code>/", error_views.problem_page, name="problem"),
 ]
