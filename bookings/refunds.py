@@ -244,11 +244,15 @@ def _close(refund: Refund, *, gave_back: bool = False) -> Refund:
 
 def _put_off(refund_id: UUID, error: Exception) -> Refund:
     """Leave the refund to be tried again; hand it to a person where that will not help."""
-    refund = Refund.objects.get(pk=refund_id)
-    back_off(refund)
-    if isinstance(error, GatewayRefused):
-        refund.next_attempt_at = timezone.now() + AFTER_REFUSAL
-    if isinstance(error, GatewayRefused) or refund.requested_at < timezone.now() - HAND_OVER_AFTER:
-        refund.problem = f"{error}"[:300]
-    refund.save(update_fields=["attempts", "next_attempt_at", "problem"])
+    with transaction.atomic():
+        refund = Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
+        if refund.status == Refund.Status.DONE:
+            # By another worker at the same time: a person could not get it off the list any more.
+            return refund
+        back_off(refund)
+        if isinstance(error, GatewayRefused):
+            refund.next_attempt_at = timezone.now() + AFTER_REFUSAL
+        if isinstance(error, GatewayRefused) or refund.requested_at < timezone.now() - HAND_OVER_AFTER:
+            refund.problem = f"{error}"[:300]
+        refund.save(update_fields=["attempts", "next_attempt_at", "problem"])
     return refund

@@ -19,10 +19,15 @@ class ReturnRules:
 
 
 def return_rules(event: Event, now: datetime) -> ReturnRules:
-    """The event's rules as of `now`; after a postponement returning costs nothing for a while."""
+    """The event's rules as of `now`; after a postponement returning costs nothing for a while.
+
+    Of a cancelled event it never costs anything: who is quicker than the job that gives all money
+    back gets no less than the others.
+    """
     ends = [end for end in (event.refunds_until, event.free_refunds_until) if end is not None]
     until = max(ends, default=None)
-    is_free = event.free_refunds_until is not None and now <= event.free_refunds_until
+    is_in_free_time = event.free_refunds_until is not None and now <= event.free_refunds_until
+    is_free = is_in_free_time or event.status == Event.Status.CANCELLED
     return ReturnRules(
         until=until,
         is_open=until is not None and now <= until,

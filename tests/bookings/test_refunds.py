@@ -14,7 +14,7 @@ from bookings.gateways import GatewayError, GatewayRefund, GatewayRefused, Refun
 from bookings.models import Booking, Payment, PaymentEntry, Refund
 from bookings.outbox.models import Mail
 from bookings.payments import settle_payment, start_payment
-from bookings.refunds import finish_refunds, quote_refund, request_refund
+from bookings.refunds import carry_out_refund, finish_refunds, quote_refund, request_refund
 from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.models import SandboxIntent, SandboxRefund
 from bookings.services import Buyer, hold_tickets
@@ -212,6 +212,15 @@ def test_buyer_outside_the_rules_is_told_why(booking, event, rules, reason):
     assert (Refund.objects.count(), reloaded(booking).status) == (0, "booked")
 
 
+def test_fee_is_not_kept_of_a_cancelled_event(booking, event):
+    allow_returns(event, refund_fee=Decimal("3.00"), refunds_until=tomorrow())
+    Event.objects.filter(pk=event.pk).update(status=Event.Status.CANCELLED)
+
+    refund = request_refund(booking_id=booking.pk, origin=Origin.BUYER)
+
+    assert (refund.amount, refund.fee) == (20, 0)
+
+
 def test_ticket_that_was_used_can_be_given_back_by_staff_alone(booking, event):
     allow_returns(event, refunds_until=tomorrow())
     booking.items.update(checked_in_at=timezone.now())
@@ -335,6 +344,21 @@ def test_refund_that_failed_is_handed_to_a_person_and_tried_under_a_new_key(book
 
     assert (reloaded(refund).status, refund.problem) == ("done", "")
     assert SandboxRefund.objects.get().idempotency_key == f"{refund.pk}:1"
+
+
+def test_refund_that_another_worker_has_done_is_not_handed_to_a_person(booking, monkeypatch):
+    refund = request_refund(booking_id=booking.pk, origin=Origin.STAFF)
+    refund_for_real = SandboxGateway.refund
+
+    def be_slower_than_another(self, reference, **details):
+        monkeypatch.setattr(SandboxGateway, "refund", refund_for_real)
+        finish_refunds()
+        raise GatewayRefused("that key is in use")
+
+    monkeypatch.setattr(SandboxGateway, "refund", be_slower_than_another)
+    carry_out_refund(refund.pk)
+
+    assert (reloaded(refund).status, refund.problem) == ("done", "")
 
 
 def test_refund_of_money_that_was_not_taken_yet_takes_it_first(event, monkeypatch):
