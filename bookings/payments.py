@@ -105,7 +105,11 @@ def _open_payment(booking_id: UUID, return_url: str) -> Payment:
 
 
 def _send_to_gateway(payment: Payment) -> None:
-    """Tell the gateway of a payment; the payment's id is the key, so that twice is once."""
+    """Tell the gateway of a payment; the payment's id is the key, so that twice is once.
+
+    Where the buyer's address was changed between two clicks, the gateway may have made two pages. The
+    one that is written down first counts, and the buyer is sent there from both.
+    """
     booking = payment.booking
     order = PaymentOrder(
         key=str(payment.pk),
@@ -117,9 +121,10 @@ def _send_to_gateway(payment: Payment) -> None:
         return_url=payment.return_url,
     )
     made = get_gateway(payment.gateway).create(order)
-    payment.gateway_reference = made.reference
-    payment.redirect_url = made.redirect_url
-    payment.save(update_fields=["gateway_reference", "redirect_url", "updated_at"])
+    Payment.objects.filter(pk=payment.pk, status=Payment.Status.PENDING, gateway_reference="").update(
+        gateway_reference=made.reference, redirect_url=made.redirect_url, updated_at=timezone.now()
+    )
+    payment.refresh_from_db(fields=["status", "gateway_reference", "redirect_url", "updated_at"])
 
 
 # --- Settling ---------------------------------------------------------------------------
@@ -159,6 +164,9 @@ def _ask_gateway(payment: Payment) -> GatewayPayment:
             # Nobody was ever sent to a page of the gateway's, so nobody can have paid there.
             return _free(payment, GatewayState.VOIDED)
         _send_to_gateway(payment)
+        if not payment.gateway_reference:
+            # It was closed in the meantime, for the reason above.
+            return _free(payment, GatewayState.VOIDED)
     gateway = get_gateway(payment.gateway)
     found = gateway.retrieve(payment.gateway_reference)
     if found.state is GatewayState.OPEN and _is_abandoned(payment.booking):
@@ -370,12 +378,15 @@ def _record_outcome(payment: Payment, done: GatewayPayment) -> None:
 
 def put_off(payment_id: UUID, error: Exception) -> Payment:
     """Leave the payment as it is, to be asked about again; hand it to a person where that will not help."""
-    payment = Payment.objects.select_related("booking").get(pk=payment_id)
-    back_off(payment)
-    is_old = payment.updated_at < timezone.now() - HAND_OVER_AFTER
-    if is_old or isinstance(error, GatewayRefused):
-        payment.problem = f"{error}"[:300]
-    payment.save(update_fields=["attempts", "next_attempt_at", "problem"])
+    rows = Payment.objects.select_related("booking").select_for_update(no_key=True, of=("self",))
+    with transaction.atomic():
+        payment = rows.get(pk=payment_id)
+        back_off(payment)
+        is_open = payment.status in {Payment.Status.PENDING, Payment.Status.AUTHORISED}
+        is_old = is_open and payment.updated_at < timezone.now() - HAND_OVER_AFTER
+        if is_old or isinstance(error, GatewayRefused):
+            payment.problem = f"{error}"[:300]
+        payment.save(update_fields=["attempts", "next_attempt_at", "problem"])
     return payment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -82,6 +83,72 @@ def test_second_click_gets_the_first_payment(booking):
 
     assert (first.pk, first.redirect_url) == (second.pk, second.redirect_url)
     assert SandboxIntent.objects.count() == 1
+
+
+def test_two_pages_for_one_payment_are_never_both_shown(booking, monkeypatch):
+    """The address is corrected and "pay" clicked again, while the gateway is slow with the first click."""
+    create_for_real, shown = SandboxGateway.create, []
+
+    def be_slow(self, order):
+        monkeypatch.setattr(SandboxGateway, "create", create_another)
+        shown.append(start_payment(booking_id=booking.pk).redirect_url)
+        return create_for_real(self, order)
+
+    def create_another(self, order):
+        return create_for_real(self, replace(order, key=f"{order.key}-again"))
+
+    monkeypatch.setattr(SandboxGateway, "create", be_slow)
+    payment = start_payment(booking_id=booking.pk)
+
+    assert SandboxIntent.objects.count() == 2
+    assert shown == [payment.redirect_url]
+    assert payment.redirect_url.endswith(f"/sandbox/pay/{reloaded(payment).gateway_reference}/")
+
+
+def test_page_that_comes_after_the_payment_was_closed_is_not_shown(booking, monkeypatch):
+    create_for_real = SandboxGateway.create
+
+    def be_slow(self, order):
+        services.release_hold(booking_id=booking.pk)
+        settle_payment(Payment.objects.get().pk)
+        return create_for_real(self, order)
+
+    monkeypatch.setattr(SandboxGateway, "create", be_slow)
+    payment = start_payment(booking_id=booking.pk)
+
+    assert (payment.status, payment.redirect_url) == ("voided", "")
+
+
+def test_payment_that_was_closed_while_the_reconciler_told_of_it_stays_closed(booking, monkeypatch):
+    create_for_real = SandboxGateway.create
+
+    def be_away(self, order):
+        raise GatewayError("away")
+
+    def be_slow(self, order):
+        services.release_hold(booking_id=booking.pk)
+        settle_payment(Payment.objects.get().pk)
+        return create_for_real(self, order)
+
+    monkeypatch.setattr(SandboxGateway, "create", be_away)
+    with pytest.raises(exceptions.GatewayUnavailable):
+        start_payment(booking_id=booking.pk)
+    monkeypatch.setattr(SandboxGateway, "create", be_slow)
+
+    payment = settle_payment(Payment.objects.get().pk)
+
+    assert (payment.status, payment.problem) == ("voided", "")
+
+
+def test_payment_that_has_ended_needs_no_person_when_the_gateway_is_away(booking, pay_with_card):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+    Payment.objects.update(updated_at=timezone.now() - timedelta(hours=2))
+
+    payments.put_off(payment.pk, GatewayError("away"))
+
+    assert reloaded(payment).problem == ""
 
 
 def test_authorised_payment_books_the_tickets_and_then_takes_the_money(booking, event, pay_with_card):
