@@ -152,6 +152,13 @@ CHECKS: dict[str, str] = {
         JOIN bookings_booking booking ON booking.id = refund.booking_id
         WHERE refund.status = 'requested' AND refund.requested_at < statement_timestamp() - interval '1 day'
     """,
+    "I5 refund {0} of {1} is done, and no entry says that the money went": """
+        SELECT refund.id, refund.amount
+        FROM bookings_refund refund
+        JOIN bookings_payment payment ON payment.id = refund.payment_id
+        WHERE refund.status = 'done' AND refund.amount > 0 AND payment.captured > 0
+          AND NOT EXISTS (SELECT FROM bookings_paymententry entry WHERE entry.refund_id = refund.id)
+    """,
     "I5 payment {0} of booking {1} has been open since {2}": """
         SELECT payment.id, booking.reference, payment.created_at
         FROM bookings_payment payment

@@ -130,7 +130,8 @@ def _could_be_ours(payment: Payment, theirs: GatewayPayment) -> bool:
 def _give_back_lost(payment: Payment) -> None:
     """Money was taken that the books say was let go: it is written down, and promised back.
 
-    Unless tickets are booked for it, which waited for just this money.
+    Unless tickets were booked for it, which waited for just this money. Where some of them were given
+    back since, there was nothing to give then; now there is.
     """
     with transaction.atomic():
         locked = Payment.objects.select_for_update(no_key=True).get(pk=payment.pk)
@@ -140,6 +141,9 @@ def _give_back_lost(payment: Payment) -> None:
             locked.problem = ""
             locked.save(update_fields=["problem"])
             record(locked, PaymentEntry.Kind.CAPTURED)
+            locked.refunds.filter(status=Refund.Status.DONE, entry=None, amount__gt=0).update(
+                status=Refund.Status.REQUESTED, done_at=None, next_attempt_at=timezone.now()
+            )
             return
         locked.decision = Payment.Decision.VOID
         locked.save(update_fields=["decision"])

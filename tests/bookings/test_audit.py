@@ -233,6 +233,13 @@ def refund_that_never_goes() -> str:
     )
 
 
+@breaks("I5 refund {0} of {1} is done, and no entry says that the money went")
+def refund_that_is_called_done() -> str:
+    refund = request_refund(booking_id=paid().pk, origin=Refund.Origin.STAFF)
+    Refund.objects.update(status="done", done_at=timezone.now())
+    return f"I5 refund {refund.pk} of {refund.amount} is done, and no entry says that the money went"
+
+
 @breaks("I5 payment {0} of booking {1} has been open since {2}")
 def payment_that_nobody_ever_closed() -> str:
     booking = held()

@@ -140,6 +140,31 @@ def test_money_taken_late_for_booked_tickets_pays_for_them(booking, pay_with_car
     assert_audit_is_clean()
 
 
+def test_money_taken_late_for_tickets_that_were_given_back_goes_back_too(booking, pay_with_card, monkeypatch):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+
+    def lapse(self, reference, *, key):
+        SandboxIntent.objects.filter(pk=reference).update(status="voided")
+        raise GatewayRefused("the authorisation ran out")
+
+    monkeypatch.setattr(SandboxGateway, "capture", lapse)
+    settle_payment(payment.pk)
+    refund = request_refund(booking_id=booking.pk, origin=Refund.Origin.STAFF)
+    finish_refunds()
+    assert (reloaded(refund).status, reloaded(payment).status) == ("done", "voided")
+    SandboxIntent.objects.update(status="captured")
+    grown_old(payment)
+
+    assert reconcile_with_gateways() == 1
+    assert (reloaded(payment).captured, reloaded(refund).status) == (20, "requested")
+    finish_refunds()
+
+    assert (reloaded(payment).status, reloaded(refund).status) == ("refunded", "done")
+    assert SandboxRefund.objects.get().amount == 20
+    assert_audit_is_clean()
+
+
 def test_stray_authorisation_is_let_go(booking):
     payment = start_payment(booking_id=booking.pk)
     let_hold_lapse(booking, seconds=3700)
