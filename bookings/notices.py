@@ -13,7 +13,7 @@ from django.utils import timezone
 from bookings.gateways import GatewayError, as_uuid, get_gateway
 from bookings.models import Payment, PaymentNotice
 from bookings.payments import settle_or_raise
-from bookings.refunds import finish_refunds_of
+from bookings.refunds import finish_refunds_of, hand_over_failed_refunds
 from bookings.retrying import BATCH, back_off, work_through
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _apply(notice: PaymentNotice) -> None:
 
 
 def _act_on(notice: PaymentNotice) -> str:
-    """Settle the payment that the notice names, and the refunds of it.
+    """Settle the payment that the notice names, and the refunds of it, also those that came back.
 
     Raises `GatewayError`, or `UnknownPayment` while the payment may still be being written.
     """
@@ -76,6 +76,7 @@ def _act_on(notice: PaymentNotice) -> str:
         return "Concerns no payment."
     payment = settle_or_raise(_payment_of(notice).pk)
     finish_refunds_of(payment)
+    hand_over_failed_refunds(payment)
     return f"The payment is {payment.status}."
 
 

@@ -161,6 +161,25 @@ def finish_refunds_of(payment: Payment) -> int:
     return _carry_out_all(payment.refunds.filter(status=Refund.Status.REQUESTED, problem=""))
 
 
+def hand_over_failed_refunds(payment: Payment) -> None:
+    """Tell a person of refunds that were done and came back, as where the buyer's account was closed.
+
+    Banks take weeks to say so. Raises `GatewayError`.
+    """
+    done = payment.refunds.filter(status=Refund.Status.DONE, entry__isnull=False)
+    keys = {str(pk) for pk in done.values_list("pk", flat=True)}
+    if not keys:
+        return
+    found = get_gateway(payment.gateway).refunds(payment.gateway_reference)
+    standing = {one.key.partition(":")[0] for one in found if one.state is not RefundState.FAILED}
+    for failed in found:
+        key = failed.key.partition(":")[0]
+        if key in keys - standing:
+            problem = f"Refund {key} of {failed.amount} was done, and came back: {failed.reason}"[:300]
+            told = Payment.objects.filter(pk=payment.pk).exclude(dismissed=problem)
+            told.update(problem=problem)
+
+
 def _carry_out_all(refunds: RefundQuerySet) -> int:
     ids = refunds.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH]
     return work_through(ids, carry_out_refund, _put_off)

@@ -10,9 +10,11 @@ import pytest
 from django.utils import timezone
 
 from bookings import exceptions, notices
-from bookings.gateways import GatewayError
-from bookings.models import Booking, Payment, PaymentNotice
-from bookings.payments import start_payment
+from bookings.attention import dismiss_payment
+from bookings.gateways import GatewayError, GatewayRefund, RefundState
+from bookings.models import Booking, Payment, PaymentNotice, Refund
+from bookings.payments import settle_payment, start_payment
+from bookings.refunds import finish_refunds, request_refund
 from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.signing import sign
 from bookings.services import Buyer, hold_tickets
@@ -61,6 +63,32 @@ def test_notice_is_stored_once_and_applied_once(booking, pay_with_card):
     assert notices.apply_notices() == 0
     assert reloaded(booking).status == "booked"
     assert PaymentNotice.objects.get().outcome == "The payment is captured."
+
+
+def test_refund_that_came_back_after_it_was_done_is_handed_to_a_person(booking, pay_with_card, monkeypatch):
+    payment = start_payment(booking_id=booking.pk)
+    pay_with_card(payment)
+    settle_payment(payment.pk)
+    refund = request_refund(booking_id=booking.pk, origin=Refund.Origin.STAFF)
+    finish_refunds()
+    send_notice(payment)
+    notices.apply_notices()
+    assert reloaded(payment).problem == ""
+
+    def came_back(self, reference):
+        reason = "account closed"
+        return [GatewayRefund(str(refund.pk), RefundState.FAILED, refund.amount, reason)]
+
+    monkeypatch.setattr(SandboxGateway, "refunds", came_back)
+    send_notice(payment, notice_id="evt_2")
+    notices.apply_notices()
+
+    told = f"Refund {refund.pk} of 20.00 was done, and came back: account closed"
+    assert reloaded(payment).problem == told
+    dismiss_payment(payment.pk)
+    send_notice(payment, notice_id="evt_3")
+    notices.apply_notices()
+    assert reloaded(payment).problem == ""
 
 
 @pytest.mark.parametrize(
