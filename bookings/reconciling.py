@@ -117,7 +117,9 @@ def mend(difference: Difference) -> None:
     elif payment.status in NEVER_TAKEN and _could_be_ours(payment, theirs):
         _give_back_lost(payment)
         return
-    if sentence:
+    # What is still being given back differs until the gateway is done with it, and is told as a refund.
+    is_going_back = payment.refunds.filter(status=Refund.Status.REQUESTED).exists()
+    if sentence and not is_going_back:
         told = Payment.objects.filter(pk=payment.pk).exclude(dismissed=sentence[:300])
         told.update(problem=sentence[:300])
 

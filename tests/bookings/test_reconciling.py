@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from bookings.attention import dismiss_payment
 from bookings.audit import compare_with_gateways
-from bookings.gateways import GatewayError, GatewayRefused
+from bookings.gateways import GatewayError, GatewayRefund, GatewayRefused, RefundState
 from bookings.models import Booking, Payment, Refund
 from bookings.payments import settle_payment, start_payment
 from bookings.reconciling import reconcile_with_gateways
@@ -199,6 +200,26 @@ def test_refund_asked_and_not_done_is_done(paid, monkeypatch):
 
     assert (reloaded(refund).status, reloaded(paid).status) == ("done", "refunded")
     assert SandboxRefund.objects.count() == 1
+
+
+def test_refund_that_the_gateway_is_still_working_on_needs_no_person(paid, monkeypatch):
+    refund = request_refund(booking_id=paid.booking_id, origin=Refund.Origin.STAFF)
+    refund_for_real = SandboxGateway.refund
+
+    def be_at_it(self, reference, **details):
+        return replace(refund_for_real(self, reference, **details), state=RefundState.PENDING)
+
+    def still_at_it(self, reference):
+        return [GatewayRefund(str(refund.pk), RefundState.PENDING, refund.amount)]
+
+    monkeypatch.setattr(SandboxGateway, "refund", be_at_it)
+    finish_refunds()
+    monkeypatch.setattr(SandboxGateway, "refunds", still_at_it)
+    grown_old(paid)
+
+    reconcile_with_gateways()
+
+    assert (reloaded(refund).status, refund.problem, reloaded(paid).problem) == ("requested", "", "")
 
 
 def test_money_given_back_by_hand_is_handed_to_a_person(paid):
