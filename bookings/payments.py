@@ -159,14 +159,12 @@ def _ask_gateway(payment: Payment) -> GatewayPayment:
     """
     if payment.gateway == FREE:
         return _free(payment, GatewayState.AUTHORISED)
-    if not payment.gateway_reference:
-        if _is_abandoned(payment.booking):
-            # Nobody was ever sent to a page of the gateway's, so nobody can have paid there.
-            return _free(payment, GatewayState.VOIDED)
+    if not payment.gateway_reference and not _is_abandoned(payment.booking):
         _send_to_gateway(payment)
-        if not payment.gateway_reference:
-            # It was closed in the meantime, for the reason above.
-            return _free(payment, GatewayState.VOIDED)
+    if not payment.gateway_reference:
+        # Abandoned, now or in the meantime: nobody was ever sent to a page of the gateway's, so nobody
+        # can have paid there.
+        return _free(payment, GatewayState.VOIDED)
     gateway = get_gateway(payment.gateway)
     found = gateway.retrieve(payment.gateway_reference)
     if found.state is GatewayState.OPEN and _is_abandoned(payment.booking):
@@ -388,6 +386,12 @@ def put_off(payment_id: UUID, error: Exception) -> Payment:
             payment.problem = f"{error}"[:300]
         payment.save(update_fields=["attempts", "next_attempt_at", "problem"])
     return payment
+
+
+def hand_over(payment_id: UUID, problem: str) -> None:
+    """Show a payment to a person, with the reason, unless they have dealt with just this before."""
+    untold = Payment.objects.filter(pk=payment_id).exclude(dismissed=problem[:300])
+    untold.update(problem=problem[:300])
 
 
 # --- Without a buyer --------------------------------------------------------------------

@@ -19,7 +19,7 @@ from django.utils import timezone
 from bookings.books import promise_refund, record
 from bookings.gateways import GatewayError, GatewayPayment, GatewayState, as_uuid, get_gateway
 from bookings.models import Payment, PaymentEntry, Refund
-from bookings.payments import put_off, settle_or_raise
+from bookings.payments import hand_over, put_off, settle_or_raise
 from bookings.refunds import finish_refunds_of
 from bookings.retrying import work_through
 
@@ -120,8 +120,7 @@ def mend(difference: Difference) -> None:
     # What is still being given back differs until the gateway is done with it, and is told as a refund.
     is_going_back = payment.refunds.filter(status=Refund.Status.REQUESTED).exists()
     if sentence and not is_going_back:
-        told = Payment.objects.filter(pk=payment.pk).exclude(dismissed=sentence[:300])
-        told.update(problem=sentence[:300])
+        hand_over(payment.pk, sentence)
 
 
 def _could_be_ours(payment: Payment, theirs: GatewayPayment) -> bool:

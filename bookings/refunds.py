@@ -22,7 +22,7 @@ from bookings.gateways import GatewayError, GatewayRefund, GatewayRefused, Refun
 from bookings.models import Booking, BookingItem, Payment, PaymentEntry, Refund, User
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail
-from bookings.payments import HAND_OVER_AFTER, settle_or_raise
+from bookings.payments import HAND_OVER_AFTER, hand_over, settle_or_raise
 from bookings.querysets import RefundQuerySet
 from bookings.retrying import BATCH, back_off, work_through
 from bookings.returns import return_rules
@@ -171,13 +171,11 @@ def hand_over_failed_refunds(payment: Payment) -> None:
     if not keys:
         return
     found = get_gateway(payment.gateway).refunds(payment.gateway_reference)
-    standing = {one.key.partition(":")[0] for one in found if one.state is not RefundState.FAILED}
+    standing = {_refund_id(one) for one in found if one.state is not RefundState.FAILED}
     for failed in found:
-        key = failed.key.partition(":")[0]
+        key = _refund_id(failed)
         if key in keys - standing:
-            problem = f"Refund {key} of {failed.amount} was done, and came back: {failed.reason}"[:300]
-            told = Payment.objects.filter(pk=payment.pk).exclude(dismissed=problem)
-            told.update(problem=problem)
+            hand_over(payment.pk, f"Refund {key} of {failed.amount} was done, and came back: {failed.reason}")
 
 
 def _carry_out_all(refunds: RefundQuerySet) -> int:
@@ -222,9 +220,7 @@ def _refund_at_gateway(refund: Refund, payment: Payment) -> GatewayRefund:
     """
     gateway = get_gateway(payment.gateway)
     key = str(refund.pk)
-    earlier = [
-        found for found in gateway.refunds(payment.gateway_reference) if found.key.partition(":")[0] == key
-    ]
+    earlier = [found for found in gateway.refunds(payment.gateway_reference) if _refund_id(found) == key]
     for found in earlier:
         if found.state is not RefundState.FAILED:
             return found
@@ -234,6 +230,11 @@ def _refund_at_gateway(refund: Refund, payment: Payment) -> GatewayRefund:
         currency=refund.currency,
         key=f"{key}:{len(earlier)}" if earlier else key,
     )
+
+
+def _refund_id(found: GatewayRefund) -> str:
+    """Which refund of ours it is: its key, without the number of the attempt."""
+    return found.key.partition(":")[0]
 
 
 def close_by_hand(refund_id: UUID) -> bool:
