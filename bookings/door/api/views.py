@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -61,9 +62,14 @@ class DoorView(StrictParameters, APIView):
         assert isinstance(self.request.user, User)  # noqa: S101
         return self.request.user
 
-    @property
-    def caller(self) -> str:
-        return f"account:{self.account.pk}"
+    def answer_once(self, perform: Callable[[], Response]) -> Response:
+        """Carry out what was asked, or answer again what was answered under the same key."""
+        return answer_once(
+            self.request,
+            caller=f"account:{self.account.pk}",
+            perform=perform,
+            refuse=self.handle_exception,
+        )
 
 
 class CheckInView(DoorView):
@@ -112,12 +118,7 @@ class CheckInView(DoorView):
     )
     def post(self, request: Request, slug: str) -> Response:
         event = self.find_event()
-        return answer_once(
-            request,
-            caller=self.caller,
-            perform=lambda: self._admit(request, event),
-            refuse=self.handle_exception,
-        )
+        return self.answer_once(lambda: self._admit(request, event))
 
     def _admit(self, request: Request, event: Event) -> Response:
         form = ScanSerializer(data=request.data)
@@ -156,12 +157,7 @@ class SyncView(DoorView):
     )
     def post(self, request: Request, slug: str) -> Response:
         event = self.find_event()
-        return answer_once(
-            request,
-            caller=self.caller,
-            perform=lambda: self._sync(request, event),
-            refuse=self.handle_exception,
-        )
+        return self.answer_once(lambda: self._sync(request, event))
 
     def _sync(self, request: Request, event: Event) -> Response:
         form = SyncSerializer(data=request.data)
@@ -183,9 +179,6 @@ class UndoView(DoorView):
     def post(self, request: Request, slug: str, scan_id: UUID) -> Response:
         scan = get_object_or_404(Scan, pk=scan_id, event=self.find_event())
         NothingSerializer(data=request.data).is_valid(raise_exception=True)
-        return answer_once(
-            request,
-            caller=self.caller,
-            perform=lambda: Response(ScanResultSerializer(undo(scan_id=scan.pk, by=self.account)).data),
-            refuse=self.handle_exception,
+        return self.answer_once(
+            lambda: Response(ScanResultSerializer(undo(scan_id=scan.pk, by=self.account)).data)
         )
