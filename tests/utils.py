@@ -63,3 +63,9 @@ def let_hold_lapse(booking: Booking, *, seconds: int = 1) -> None:
 
 def assert_audit_is_clean() -> None:
     assert find_violations() == []
+
+
+def reloaded(row: Any) -> Any:
+    """The row itself, as the database has it now."""
+    row.refresh_from_db()
+    return row

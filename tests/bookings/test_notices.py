@@ -19,7 +19,7 @@ from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.signing import sign
 from bookings.services import Buyer, hold_tickets
 from tests.factories import make_seated_event, ticket_ids
-from tests.utils import assert_audit_is_clean
+from tests.utils import assert_audit_is_clean, reloaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,11 +39,6 @@ def send_notice(
     ).encode()
     header = header or sign(body, timestamp=int(time.time()) if stamp is None else stamp)
     notices.store_notice(gateway="sandbox", body=body, headers={"Sandbox-Signature": header})
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def make_due() -> None:

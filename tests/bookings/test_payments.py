@@ -22,7 +22,7 @@ from bookings.services import Buyer, hold_tickets
 from events import locks
 from events.models import Event
 from tests.factories import make_seated_event, ticket_ids
-from tests.utils import assert_audit_is_clean, let_hold_lapse
+from tests.utils import assert_audit_is_clean, let_hold_lapse, reloaded
 
 GUEST = Buyer(email="guest@example.org")
 
@@ -53,11 +53,6 @@ def intent_of(payment: Payment) -> SandboxIntent:
 
 def refunded_at_gateway(payment: Payment) -> Decimal:
     return sum((refund.amount for refund in intent_of(payment).refunds.all()), Decimal(0))
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def test_payment_row_is_written_before_the_gateway_hears_of_it(booking, monkeypatch):

@@ -22,7 +22,7 @@ from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.models import SandboxIntent, SandboxRefund
 from bookings.services import Buyer, hold_tickets
 from tests.factories import make_seated_event, ticket_ids
-from tests.utils import assert_audit_is_clean, let_hold_lapse
+from tests.utils import assert_audit_is_clean, let_hold_lapse, reloaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,11 +47,6 @@ def grown_old(payment: Payment) -> Payment:
     Payment.objects.update(updated_at=timezone.now() - timedelta(minutes=6))
     payment.refresh_from_db()
     return payment
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def test_books_that_agree_are_left_alone(paid):

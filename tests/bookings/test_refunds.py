@@ -13,16 +13,16 @@ from bookings import exceptions, refunds
 from bookings.gateways import GatewayError, GatewayRefund, GatewayRefused, RefundState
 from bookings.models import Booking, Payment, PaymentEntry, Refund
 from bookings.outbox.models import Mail
-from bookings.payments import settle_payment, start_payment
+from bookings.payments import start_payment
 from bookings.refunds import carry_out_refund, finish_refunds, quote_refund, request_refund
 from bookings.sandbox.gateway import SandboxGateway
 from bookings.sandbox.models import SandboxIntent, SandboxRefund
 from bookings.services import Buyer, hold_tickets
 from events.models import Event, Ticket
+from tests.bookings.buying import GUEST, buy
 from tests.factories import make_seated_event, make_staff, ticket_ids
-from tests.utils import assert_audit_is_clean, run_together
+from tests.utils import assert_audit_is_clean, reloaded, run_together
 
-GUEST = Buyer(email="guest@example.org")
 Origin = Refund.Origin
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,29 +33,13 @@ def event() -> Event:
     return make_seated_event(seats=3, price="10.00")
 
 
-def book(event: Event, quantity: int = 2) -> Booking:
-    """A booking that is paid for at the sandbox."""
-    free = event.tickets.available().order_by("position").values_list("pk", flat=True)
-    booking = hold_tickets(event=event, ticket_ids=list(free[:quantity]), buyer=GUEST).booking
-    payment = start_payment(booking_id=booking.pk)
-    SandboxIntent.objects.filter(pk=payment.gateway_reference).update(status="authorised")
-    settle_payment(payment.pk)
-    booking.refresh_from_db()
-    return booking
-
-
 @pytest.fixture
 def booking(event) -> Booking:
-    return book(event)
+    return buy(event, 2)
 
 
 def own_ids(booking: Booking) -> list[int]:
     return list(booking.items.order_by("ticket_id").values_list("ticket_id", flat=True))
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def make_due() -> None:
@@ -235,7 +219,7 @@ def test_ticket_that_was_used_can_be_given_back_by_staff_alone(booking, event):
 def test_returned_tickets_do_not_count_towards_the_limit(event):
     allow_returns(event, max_tickets_per_booking=2)
     event.refresh_from_db()
-    booking = book(event)
+    booking = buy(event, 2)
     returned = own_ids(booking)[:1]
     request_refund(booking_id=booking.pk, ticket_ids=returned, origin=Origin.STAFF)
 
@@ -366,7 +350,7 @@ def test_refund_of_money_that_was_not_taken_yet_takes_it_first(event, monkeypatc
         raise GatewayError("away")
 
     monkeypatch.setattr(SandboxGateway, "capture", be_away)
-    booking = book(event)
+    booking = buy(event, 2)
     refund = request_refund(booking_id=booking.pk, origin=Origin.STAFF)
     finish_refunds()
     assert (reloaded(refund).status, Payment.objects.get().status) == ("requested", "authorised")
@@ -385,7 +369,7 @@ def test_refund_of_money_that_was_never_taken_has_nothing_to_give(event, monkeyp
         raise GatewayRefused("the authorisation ran out")
 
     monkeypatch.setattr(SandboxGateway, "capture", lapse)
-    booking = book(event)
+    booking = buy(event, 2)
     refund = request_refund(booking_id=booking.pk, origin=Origin.STAFF)
 
     finish_refunds()

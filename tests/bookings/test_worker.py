@@ -24,7 +24,7 @@ from bookings.sandbox.notices import deliver_notices
 from bookings.services import Buyer, hold_tickets
 from events import wake_up
 from tests.factories import make_seated_event, ticket_ids
-from tests.utils import assert_audit_is_clean
+from tests.utils import assert_audit_is_clean, reloaded
 from ticketing.local.engines import Valkey
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,11 +69,6 @@ def wait_until(fact: Callable[[], bool], *, seconds: float = 120) -> None:
     while not fact():
         assert time.monotonic() < deadline, "It did not happen in time."
         time.sleep(0.2)
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def paid_booking(pay_with_card, **fields: str) -> Booking:

@@ -26,7 +26,7 @@ from events import locks
 from events.models import Event
 from tests.factories import make_seated_event, ticket_ids
 from tests.gateways.houses import ASKING_CARD, DECLINED_CARD
-from tests.utils import assert_audit_is_clean, let_hold_lapse
+from tests.utils import assert_audit_is_clean, let_hold_lapse, reloaded
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_settings", "watched")]
 
@@ -73,11 +73,6 @@ def notices_over_http(live_server, strict_stripe) -> Iterator[None]:
     strict_stripe.tell("configure", webhook_url=address)
     yield
     strict_stripe.tell("reset")
-
-
-def reloaded(row):
-    row.refresh_from_db()
-    return row
 
 
 def timed(call: Callable[[], object]) -> float:
