@@ -16,6 +16,7 @@ DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 MAX_QUERY_LENGTH = 100
 DEFAULT_RADIUS_KM = 50.0
+MIN_RADIUS_KM = 0.1
 # Half the way around the earth.
 MAX_RADIUS_KM = 20_038.0
 
@@ -44,7 +45,7 @@ class SearchForm(forms.Form):
     radius = forms.FloatField(
         label=_("Within (km)"),
         required=False,
-        validators=[MinValueValidator(0.1), MaxValueValidator(MAX_RADIUS_KM)],
+        validators=[MinValueValidator(MIN_RADIUS_KM), MaxValueValidator(MAX_RADIUS_KM)],
     )
     ordering = forms.ChoiceField(label=_("Order"), required=False, choices=ORDERINGS)
     cursor = forms.CharField(required=False, max_length=500, widget=forms.HiddenInput)

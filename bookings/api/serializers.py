@@ -28,6 +28,16 @@ PRINTABLE_ADDRESS = re.compile(r"[\x21-\x7e]+")
 class HoldSerializer(StrictSerializer):
     """What to hold: certain tickets, or so many of a price tier. `event` becomes the `Event`."""
 
+    schema_rules = {
+        "oneOf": [
+            {
+                "required": ["tickets"],
+                "not": {"anyOf": [{"required": ["price_tier"]}, {"required": ["quantity"]}]},
+            },
+            {"required": ["price_tier", "quantity"], "not": {"required": ["tickets"]}},
+        ]
+    }
+
     event = TextField(help_text=_("The event's `slug`."))
     tickets = serializers.ListField(
         child=TicketIdField(),

@@ -7,13 +7,14 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import BigIntegerField
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from events.models import Ticket
 
 
-@extend_schema_field(OpenApiTypes.INT64)
+@extend_schema_field(
+    {"type": "integer", "format": "int64", "minimum": 1, "maximum": BigIntegerField.MAX_BIGINT}
+)
 class IdFilter(django_filters.Filter):  # type: ignore[misc]  # django-filter is not typed.
     """Rows that refer to this id; no id is larger than PostgreSQL's `bigint`."""
 
