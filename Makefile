@@ -7,7 +7,7 @@ LOCAL := $(VENV)/python -m ticketing.local
 export PORT ARGS MINUTES SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset manage test soak check fmt openapi lock venv chromium
+.PHONY: help run stop reset manage test soak rush check fmt openapi lock venv chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -31,6 +31,10 @@ test: venv chromium $(if $(ARGS),,check) ## run every check and every test (ARGS
 
 soak: venv ## look for orders of events that break a promise (MINUTES=10; SEED=1 repeats one round)
 	@exec $(LOCAL) test $(VENV)/python -m pytest -q tests/proof/soak.py
+
+# URL=, EVENT=, SEED=, DURATION=, JSON=, KEYS= and YES= are in docs/rehearsal.md.
+rush: venv ## rehearse an on-sale against a running Holdfast, from outside (BUYERS=500)
+	@exec $(VENV)/python -m benchmarks.rush
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations
 	@$(VENV)/ruff format --check --quiet --output-format concise . || { echo 'make fmt puts the format right.' >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Load on a running Holdfast, and what can be measured of it."""

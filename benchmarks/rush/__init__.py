@@ -1,0 +1,1 @@
+"""The rehearsal of an on-sale against a running Holdfast, from outside, over HTTP: `make rush`."""
