@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import caches
 from django_redis import get_redis_connection
 
 from events import locks, wake_up
+from ticketing import cache
 from ticketing.api import limits
 
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
     """Ids start again in every test database, so a lock left behind would be another ticket's."""
-    for breaker in (locks.breaker, limits.breaker, wake_up.breaker):
+    for breaker in (locks.breaker, limits.breaker, wake_up.breaker, cache.breaker):
         breaker.record_success()
+    caches["default"].own.clear()
     for alias in ("default", "locks"):
         get_redis_connection(alias).flushdb()

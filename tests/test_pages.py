@@ -128,7 +128,7 @@ def test_sign_in_page_leads_to_a_new_account(client: Client):
     assert 'New here? <a href="/accounts/signup/">Create an account</a>.' in page
 
 
-@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html"])
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "429.html"])
 def test_error_page_is_sound(rf, name):
     request = rf.get("/")
     assert_page_is_sound(render_to_string(name, request=request))

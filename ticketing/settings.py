@@ -172,11 +172,10 @@ CACHE_TIMEOUTS = {
 }
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "ticketing.cache.SharedOrOwnCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "holdfast",
         "OPTIONS": {
-            "IGNORE_EXCEPTIONS": True,
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "CONNECTION_POOL_KWARGS": CACHE_TIMEOUTS,
         },
@@ -188,7 +187,6 @@ CACHES = {
         "OPTIONS": {"CONNECTION_POOL_KWARGS": CACHE_TIMEOUTS},
     },
 }
-DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 # Sessions outlive the cache: signing in and paying work without it.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
@@ -259,6 +257,9 @@ ACCOUNT_CONFIRM_EMAIL_ON_GET = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(SITE_URL).scheme
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_ADAPTER = "bookings.accounts.AccountAdapter"
+# Whoever is locked out because others guess comes in by mail, however long they go on.
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 PASSWORD_RESET_TIMEOUT = 3600
 
 
