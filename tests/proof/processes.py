@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 GRANIAN = [
+    "-m",
     "granian",
     "--interface",
     "wsgi",
@@ -25,7 +26,7 @@ GRANIAN = [
     "--blocking-threads",
     "8",
 ]
-CELERY = ["celery", "--quiet", "--app", "ticketing", "worker", "--beat", "--concurrency", "2"]
+CELERY = ["-m", "celery", "--quiet", "--app", "ticketing", "worker", "--beat", "--concurrency", "2"]
 
 
 def free_port() -> int:
@@ -40,38 +41,58 @@ class Program:
     def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.kills = 0
-        self._command = [sys.executable, "-W", "ignore", "-m", *command]
+        self._command = [sys.executable, "-W", "ignore", *command]
         self._environment = environment
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, **settings: str) -> None:
+        """Start it, with further settings for this once."""
+        environment = {**self._environment, **settings}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._command, env=environment, stdout=log, stderr=log, start_new_session=True
             )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to it and everything it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ended, and nobody here ended it."""
+        return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
         """SIGKILL for it and everything it started; nobody has time to say goodbye."""
+        if self._process is not None:
+            self.send(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM for itself alone, and wait until it has ended its work."""
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.terminate()
+        self._process.wait(timeout=60)
+        self._process = None
 
 
 class Site:
-    """Holdfast and its gateway on free ports, over one database and a cache of its own."""
+    """Holdfast and its gateway on free ports, over the database and the cache that `settings` name."""
 
-    def __init__(self, folder: Path, *, database: str, redis_url: str, broker_url: str) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.gateway_url = f"http://127.0.0.1:{free_port()}"
         self._worker_ready = folder / "worker-ready"
         environment = {
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.proof.kill_settings",
-            "WORKER_DATABASE_NAME": database,
-            "REDIS_URL": redis_url,
-            "CELERY_BROKER_URL": broker_url,
             "SITE_URL": self.url,
             "SECURE": "0",
             "EMAIL_FILE_PATH": str(folder / "mail"),
@@ -81,18 +102,31 @@ class Site:
         }
         for name in ("PYTEST_XDIST_WORKER", "REDIS_LOCKS_URL", "PYTHONDONTWRITEBYTECODE"):
             environment.pop(name, None)
-        stand_in = ["tests.gateways.strict_stripe", "--port", self.gateway_url.rpartition(":")[2]]
+        environment |= settings
+        stand_in = ["-m", "tests.gateways.strict_stripe", "--port", self.gateway_url.rpartition(":")[2]]
         stand_in += [
             "--webhook-url",
             f"{self.url}/api/v1/webhooks/payments/stripe/",
             "--webhook-secret",
             "whsec_kill",
         ]
-        web = [*GRANIAN, "--port", self.url.rpartition(":")[2], "--log-level", "error"]
+        web = [*GRANIAN, "--port", str(self.port), "--log-level", "error"]
         worker = [*CELERY, "--schedule", str(folder / "schedule"), "--loglevel", "warning"]
-        self.gateway = Program("gateway", stand_in, environment, folder)
-        self.web = Program("web", [*web, "ticketing.wsgi:application"], environment, folder)
-        self.worker = Program("worker", worker, environment, folder)
+        self.folder, self.environment = folder, environment
+        self.gateway = self.program("gateway", stand_in)
+        self.web = self.program("web", [*web, "ticketing.wsgi:application"])
+        self.worker = self.program("worker", worker)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def programs(self) -> list[Program]:
+        return [self.gateway, self.web, self.worker]
+
+    def program(self, name: str, command: list[str], **settings: str) -> Program:
+        return Program(name, command, {**self.environment, **settings}, self.folder)
 
     @property
     def gateway_settings(self) -> dict[str, str]:
@@ -105,15 +139,14 @@ class Site:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Site]:
-        programs = [self.gateway, self.web, self.worker]
         try:
-            for program in programs:
+            for program in self.programs:
                 program.start()
             self.wait_for_web()
-            self._wait_for_worker()
+            self.wait_for_worker()
             yield self
         finally:
-            for program in programs:
+            for program in self.programs:
                 program.kill()
 
     def kill_and_start(self, program: Program) -> None:
@@ -124,11 +157,11 @@ class Site:
             self._worker_ready.unlink()
         program.start()
         if program is self.worker:
-            self._wait_for_worker()
+            self.wait_for_worker()
         else:
             self.wait_for_web()
 
-    def _wait_for_worker(self, seconds: float = 120) -> None:
+    def wait_for_worker(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not self._worker_ready.exists():
             assert time.monotonic() < deadline, "the worker does not start"

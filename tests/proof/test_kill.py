@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import random
@@ -15,18 +14,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from bookings.audit import compare_with_gateways, find_violations
 from bookings.gateways import get_gateway
 from bookings.gateways.stripe.gateway import StripeGateway
 from bookings.keys import make_key
-from bookings.models import Booking, Payment, PaymentNotice, Refund
+from bookings.models import Booking, Payment, Refund
 from tests.factories import make_event, make_general_admission, make_seated, make_staff
 from tests.proof.buyers import Sale
+from tests.proof.ending import let_the_timetable_finish, money_that_is_wrong, unfinished
 from tests.proof.processes import Program, Site
-from tests.proof.world import let_pass
 from ticketing.local.engines import Valkey
 
 PAYMENTS = int(os.environ.get("KILL_PAYMENTS", "500"))
@@ -45,9 +44,12 @@ def site(tmp_path, settings) -> Iterator[Site]:
     valkey.start()
     site = Site(
         tmp_path,
-        database=connection.settings_dict["NAME"],
-        redis_url=valkey.url(0),
-        broker_url=valkey.broker_url(2),
+        {
+            "DJANGO_SETTINGS_MODULE": "tests.proof.kill_settings",
+            "WORKER_DATABASE_NAME": connection.settings_dict["NAME"],
+            "REDIS_URL": valkey.url(0),
+            "CELERY_BROKER_URL": valkey.broker_url(2),
+        },
     )
     for name, value in site.gateway_settings.items():
         setattr(settings, name, value)
@@ -119,45 +121,6 @@ def open_sale(site: Site) -> Sale:
         payments_wanted=PAYMENTS,
         seed=SEED,
     )
-
-
-def unfinished() -> dict[str, int]:
-    found = {
-        "payments": Payment.objects.filter(status__in=["pending", "authorised"]).count(),
-        "refunds": Refund.objects.exclude(status="done").count(),
-        "notices": PaymentNotice.objects.filter(status="waiting").count(),
-        "holds": Booking.objects.filter(status="reserved").count(),
-    }
-    return {name: number for name, number in found.items() if number}
-
-
-def let_the_timetable_finish(seconds: float = 300) -> None:
-    """Hours pass in an instant, and the worker does the rest alone."""
-    deadline = time.monotonic() + seconds
-    while unfinished() and time.monotonic() < deadline:
-        # The worker may have a row for too long, or we and it wait for each other: later, then.
-        with contextlib.suppress(OperationalError):
-            # A day later a refund that was refused is asked for again.
-            let_pass(26 * 3600)
-        time.sleep(10)
-
-
-def money_that_is_wrong(site: Site) -> list[str]:
-    """A line for each booking whose money, by the gateway's own ledger, is not its tickets and fees."""
-    findings, kept = [], Counter[str]()
-    for line in site.ledger():
-        if line["status"] == "requires_capture" or line["refunds_pending"]:
-            findings.append(f"still on its way: {line}")
-        kept[line["booking"]] += line["captured"] - line["refunded"]
-    for booking in Booking.objects.prefetch_related("items", "refunds"):
-        is_booked = booking.status == Booking.Status.BOOKED
-        prices = sum(item.price for item in booking.items.all() if is_booked and item.refund_id is None)
-        fees = sum(refund.fee for refund in booking.refunds.all())
-        if kept[str(booking.pk)] != 100 * (prices + fees):
-            findings.append(
-                f"{booking.reference} is {booking.status}: {prices} + {fees}, not {kept[str(booking.pk)]}"
-            )
-    return findings
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from honcho.manager import Manager
@@ -21,8 +22,8 @@ from ticketing.local.paths import LOCAL
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def commands(port: int) -> dict[str, list[str]]:
-    """What Python is to run, by the name it has in the output."""
+def commands(port: int, schedule: Path = LOCAL / "beat-schedule") -> dict[str, list[str]]:
+    """What Python is to run, by the name it has in the output; `schedule` is a file for beat's memory."""
     workers = max(1, min(CORES, 4))
     granian = [
         "-m",
@@ -48,11 +49,10 @@ def commands(port: int) -> dict[str, list[str]]:
         "--app",
         "ticketing",
     ]
-    schedule = str(LOCAL / "beat-schedule")
     return {
         "web": [*granian, "ticketing.wsgi:application"],
         "worker": [*celery, "worker", "--concurrency", str(workers), "--loglevel", "warning"],
-        "beat": [*celery, "beat", "--schedule", schedule, "--pidfile=", "--loglevel", "warning"],
+        "beat": [*celery, "beat", "--schedule", str(schedule), "--pidfile=", "--loglevel", "warning"],
     }
 
 

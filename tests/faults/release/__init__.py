@@ -1,0 +1,1 @@
+"""An app of a release to come, which adds a column and an index to the tickets."""
