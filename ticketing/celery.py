@@ -12,4 +12,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticketing.settings")
 
 app = Celery("ticketing")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# For every thread, not this one alone: a web server answers in others.
+app.set_default()
 app.autodiscover_tasks()

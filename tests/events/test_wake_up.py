@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -32,6 +34,24 @@ def test_waking_up_queues_the_task_for_the_workers():
 
         assert queue.llen("holdfast") == 1
         queue.delete("holdfast")
+
+
+IN_A_THREAD_OF_THE_WEB_SERVER = """
+import threading, ticketing.wsgi
+from events.tasks import publish_waiting_events as task
+def show(): print(task.app.main, task.app.conf.task_default_queue)
+thread = threading.Thread(target=show)
+thread.start()
+thread.join()
+"""
+
+
+def test_web_server_sends_tasks_from_every_thread_to_where_the_workers_look():
+    # In a process of its own, as this one has made the application for its main thread already.
+    command = [sys.executable, "-c", IN_A_THREAD_OF_THE_WEB_SERVER]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert said == "ticketing holdfast\n"
 
 
 def nobody_home() -> None:
