@@ -25,6 +25,9 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 for cache in CACHES.values():
     cache["OPTIONS"]["CONNECTION_POOL_KWARGS"] |= {"socket_timeout": 1, "socket_connect_timeout": 1}
 
+# Nor like a database that is away.
+REQUEST_SUSPICIOUS_SECONDS, REQUEST_PATIENCE_SECONDS = 30.0, 120.0
+
 # Hashing a password is slow on purpose, and no test is about its strength.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

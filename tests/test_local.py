@@ -107,7 +107,7 @@ def test_postgres_keeps_its_data_and_bounds_every_statement(folder):
         engine.stop()
 
     assert kept == (1,)
-    assert list(bounds.values()) == ["15s", "2s", "10s", "UTC"]
+    assert list(bounds.values()) == ["8s", "2s", "10s", "UTC"]
     assert doors == ("",)
 
 

@@ -1,10 +1,24 @@
-"""What it looks like when the database is away or busy, and what to do about the connection."""
+"""What it looks like when the database is away or busy, and what to do about the connection.
+
+PostgreSQL bounds what it does itself, by the timeouts of the role. A server that is frozen or out of
+reach bounds nothing: there a request is cut off from it here, so that nobody waits for ever.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from django.db import InterfaceError, InternalError, OperationalError, connection
+import psycopg
+from django.conf import settings
+from django.db import InterfaceError, InternalError, OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
 
@@ -33,3 +47,98 @@ def note_database_away(error: BaseException) -> None:
 def _state(error: BaseException) -> str | None:
     """PostgreSQL's five-character code for the error, where it has one."""
     return getattr(error.__cause__, "sqlstate", None)
+
+
+# --- A server that says nothing -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request under way in a thread, and the connection that the thread asks the database with."""
+
+    began: float
+    database: BaseDatabaseWrapper
+
+    def hang_up(self) -> None:
+        """Close the connection's socket under it, so that whatever waits for an answer fails at once."""
+        if (asked := self.database.connection) is None:
+            return
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(asked.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+class Watch:
+    """Ends waits for a database that says nothing, and remembers while it does not.
+
+    When a request has been under way for `suspicious` seconds, one thread of the process asks the
+    server for a new connection. Where it gets none, every request that waits is cut off, and new
+    ones are told at once until the server is back. A request that takes `patience` seconds is cut
+    off also while the server answers others.
+    """
+
+    def __init__(self, *, suspicious: float, patience: float) -> None:
+        self.suspicious, self.patience = suspicious, patience
+        self.is_database_silent = False
+        self._lock = threading.Lock()
+        self._requests: dict[int, Request] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over_request(self) -> Iterator[None]:
+        """Watch what is done inside, by this thread."""
+        me = threading.get_ident()
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        self._requests[me] = Request(time.monotonic(), connections["default"])
+        try:
+            yield
+        finally:
+            # Under the lock, so that nobody hangs up on the next request.
+            with self._lock:
+                del self._requests[me]
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._look_again_and_again, daemon=True)
+                self._thread.start()
+
+    def _look_again_and_again(self) -> None:
+        while True:
+            time.sleep(self.suspicious / 2)
+            self._look()
+
+    def _look(self) -> None:
+        self._cut_off(older_than=self.patience)
+        if not self.is_database_silent and not self._has_request(older_than=self.suspicious):
+            return
+        is_silent = not self._answers()
+        if is_silent:
+            logger.warning("The database says nothing: requests are not kept waiting for it.")
+            self._cut_off(older_than=self.suspicious)
+        self.is_database_silent = is_silent
+
+    def _has_request(self, *, older_than: float) -> bool:
+        limit = time.monotonic() - older_than
+        return any(request.began < limit for request in list(self._requests.values()))
+
+    def _cut_off(self, *, older_than: float) -> None:
+        limit = time.monotonic() - older_than
+        with self._lock:
+            for request in list(self._requests.values()):
+                if request.began < limit:
+                    request.hang_up()
+
+    def _answers(self) -> bool:
+        """Whether somebody who wants a new connection is answered within the time that settings give it."""
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            # One that refuses says so; that is not silence.
+            return not isinstance(error.__cause__, psycopg.errors.ConnectionTimeout)
+        finally:
+            connection.close()
+        return True
+
+
+watch = Watch(suspicious=settings.REQUEST_SUSPICIOUS_SECONDS, patience=settings.REQUEST_PATIENCE_SECONDS)

@@ -14,7 +14,7 @@ from django.utils.cache import get_conditional_response, patch_cache_control, pa
 from ticketing.api.errors import is_api, problem_json
 from ticketing.api.limits import rate_limit_headers
 from ticketing.client import client_address
-from ticketing.database_away import RETRY_AFTER, is_database_away, note_database_away
+from ticketing.database_away import RETRY_AFTER, is_database_away, note_database_away, watch
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -24,21 +24,29 @@ CLOCK_MEMBERS = re.compile(rb'"(?:server_time|as_of)":"[^"]*"')
 
 
 class DatabaseAwayMiddleware:
-    """Turns a database that is away or busy into 503 with `Retry-After`."""
+    """Turns a database that is away or busy into 503 with `Retry-After`, and waits for no silent one."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        if watch.is_database_silent:
+            return temporarily_unavailable(request)
+        with watch.over_request():
+            return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return database_away_response(request, error) if is_database_away(error) else None
 
 
 def database_away_response(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """The 503 of the API or of the pages. Renders without touching the database."""
+    """The 503 for this error, which is noted."""
     note_database_away(error)
+    return temporarily_unavailable(request)
+
+
+def temporarily_unavailable(request: HttpRequest) -> HttpResponse:
+    """The 503 of the API or of the pages. Renders without touching the database."""
     if is_api(request):
         response: HttpResponse = problem_json("temporarily_unavailable", "Nothing was half done.")
     else:

@@ -176,7 +176,7 @@ class Valkey(Engine):
 PROVISION = """
 SELECT 'CREATE ROLE holdfast' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'holdfast') \\gexec
 ALTER ROLE holdfast LOGIN CREATEDB;
-ALTER ROLE holdfast SET statement_timeout = '15s';
+ALTER ROLE holdfast SET statement_timeout = '8s';
 ALTER ROLE holdfast SET lock_timeout = '2s';
 ALTER ROLE holdfast SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE holdfast SET timezone = 'UTC';

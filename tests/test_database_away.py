@@ -1,0 +1,109 @@
+"""A database that says nothing: requests are cut off from it, told at once, and served when it is back."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.db import OperationalError, connection, connections
+
+from ticketing import middleware
+from ticketing.database_away import Watch, is_database_away
+from ticketing.local.engines import Postgres
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def wait_until(fact: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_request_without_an_end_is_cut_off_from_the_database():
+    watch = Watch(suspicious=0.2, patience=0.5)
+    began = time.monotonic()
+
+    with pytest.raises(OperationalError) as caught, watch.over_request(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(30)")
+    connection.close()
+
+    # The role's own timeout comes later.
+    assert time.monotonic() - began < 5
+    assert is_database_away(caught.value)
+    # The server answers others, so it is not taken for silent.
+    assert not watch.is_database_silent
+
+
+def test_request_after_one_that_took_long_is_left_alone():
+    watch = Watch(suspicious=0.2, patience=2)
+    with watch.over_request():
+        time.sleep(1.5)
+
+    with watch.over_request(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(1)")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Postgres]:
+    """A database server of the test's own, for threads that connect from now on."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
+    folder.chmod(0o711)
+    engine = Postgres(folder / "postgres", throwaway=True)
+    engine.start()
+    where = {"HOST": str(engine.sockets), "PORT": "5432", "NAME": "holdfast", "USER": "holdfast"}
+    for name, value in where.items():
+        monkeypatch.setitem(connections.settings["default"], name, value)
+    yield engine
+    engine.stop()
+
+
+def test_frozen_database_is_noticed_and_so_is_its_return(server):
+    watch = Watch(suspicious=0.5, patience=60)
+    errors, is_connected, is_frozen = [], threading.Event(), threading.Event()
+
+    def ask() -> None:
+        try:
+            with watch.over_request(), connection.cursor() as cursor:
+                is_connected.set()
+                is_frozen.wait()
+                cursor.execute("SELECT 1")
+        except OperationalError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    is_connected.wait()
+    postmaster = psutil.Process(server.pid)
+    frozen = [postmaster, *postmaster.children()]
+    for process in frozen:
+        process.suspend()
+    is_frozen.set()
+
+    asking.join(timeout=20)
+    assert [is_database_away(error) for error in errors] == [True]
+    wait_until(lambda: watch.is_database_silent)
+
+    for process in frozen:
+        process.resume()
+    wait_until(lambda: not watch.is_database_silent)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/events/"])
+def test_nobody_waits_for_a_silent_database(client, monkeypatch, path):
+    monkeypatch.setattr(middleware.watch, "is_database_silent", True)
+
+    response = client.get(path)
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert "Content-Security-Policy" in response.headers
