@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.internal.ratelimit import get_ip
+from django.contrib import messages
+from django.core.mail import EmailMessage, get_connection
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from bookings.limits import is_too_often
+
+logger = logging.getLogger(__name__)
+
+# For each step with the mail server, as somebody waits for the page.
+MAIL_SECONDS = 3
 
 # From everywhere together, tries that went well included: enough for a household, too few to guess.
 SIGN_INS_PER_HOUR_AND_ACCOUNT = 100
@@ -29,6 +39,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{self._account_of(credentials)} from {get_ip(request)}"
+
+    def render_mail(self, *args: Any, **kwargs: Any) -> EmailMessage:
+        letter: EmailMessage = super().render_mail(*args, **kwargs)
+        letter.connection = get_connection(timeout=MAIL_SECONDS)
+        return letter
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send a mail that somebody waits for; where the mail server fails, the page says so."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except (SMTPException, OSError) as error:
+            logger.warning("A mail to an account could not be sent: %s", error)
+            told = _("The mail could not be sent just now. Try again in a few minutes.")
+            messages.error(self.request, told)
 
     @staticmethod
     def _account_of(credentials: dict[str, Any]) -> str:

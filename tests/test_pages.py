@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -12,6 +13,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 from bookings.services import Buyer, hold_tickets
+from tests.bookings.mail_server import mail_server
 from tests.factories import make_seated_event, make_user, ticket_ids
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +146,22 @@ def test_robots_are_kept_out_of_bookings(client: Client):
     response = client.get("/robots.txt")
     assert response["Content-Type"].startswith("text/plain")
     assert "Disallow: /bookings/" in response.content.decode()
+
+
+@pytest.mark.parametrize("is_hanging", [False, True])
+def test_mail_server_that_fails_costs_seconds_and_no_account(client: Client, settings, is_hanging):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    form = {"email": "ada@example.org", "password1": "correct horse battery"}
+    with mail_server() as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        server.is_hanging, server.senders = is_hanging, "451 not now"
+        began = time.monotonic()
+        page = client.post("/accounts/signup/", form, follow=True)
+
+    assert time.monotonic() - began < 9
+    assert page.status_code == 200
+    assert "The mail could not be sent just now." in page.content.decode()
+    assert EmailAddress.objects.filter(email="ada@example.org", verified=False).exists()
 
 
 @pytest.mark.django_db(transaction=True)
