@@ -288,7 +288,8 @@ def _why_too_late(booking: Booking, now: datetime) -> str:
     """Why a booking whose hold ran out cannot be booked any more, even if its tickets are free."""
     if booking.event.ends_at <= now:
         return _("The event was over.")
-    buyer = Buyer(account=booking.account, email=booking.email, address=booking.client_address)
+    # Without the network address: whoever pays hoards nothing.
+    buyer = Buyer(account=booking.account, email=booking.email)
     try:
         # While it was lapsed it did not count, and the buyer may have bought others.
         check_limit(booking.event, buyer, adding=booking.items.count(), besides=booking.pk)

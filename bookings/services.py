@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -28,7 +27,6 @@ from bookings.exceptions import (
     HoldExpired,
     InvalidTickets,
     LimitExceeded,
-    NotOnSale,
     TicketsUnavailable,
 )
 from bookings.models import (
@@ -43,6 +41,8 @@ from bookings.models import (
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
+from bookings.querysets import counts_towards_limit, held_or_lapsed_lately
+from bookings.reserving import Reserved, check_on_sale, reserve_any, reserve_tickets
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.querysets import current_status
@@ -53,6 +53,10 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
+# What a guest let lapse unpaid counts against the network address for so long.
+LAPSED_COUNTS_FOR = timedelta(minutes=30)
+# Guests who give an e-mail address are, behind one network address, so many times as many.
+NAMED_TICKETS_PER_ADDRESS = 10
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
 
@@ -72,6 +76,15 @@ class HeldBooking:
 
     booking: Booking
     access_token: str
+    # In the order of the hall, each with its ticket, seat and price tier loaded.
+    items: list[BookingItem]
+    # The database's time when it was made.
+    now: datetime
+
+
+# Where each tier without seats was last sold from, by this process: rows before that are most
+# likely gone, and an index full of what is gone is slow to read. A hint, never a claim.
+_sold_lately: dict[int, int] = {}
 
 
 # --- Taking -----------------------------------------------------------------------------
@@ -93,7 +106,9 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
         with transaction.atomic():
-            return _reserve(event, booking_id, buyer, len(wanted), lambda: wanted)
+            return _reserve(
+                event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
+            )
     except TicketsUnavailable:
         locks.release(event.pk, wanted, booking_id)
         raise _gone(event, wanted, _taken_among(event, wanted)) from None
@@ -108,10 +123,9 @@ def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buye
     Raises `TicketsUnavailable` with how many are left, and with a suggestion where enough
     seats are free but not side by side; otherwise as `hold_tickets`.
     """
-    # First, as what is left of a draft is nobody's business.
-    _check_sale_open(event)
     tier = PriceTier.objects.filter(event=event, pk=price_tier_id).first()
     if tier is None:
+        check_on_sale(event)
         raise InvalidTickets("price_tier", "This event has no such price tier.")
     if quantity < 1:
         raise InvalidTickets("quantity", "Ask for at least one ticket.")
@@ -128,6 +142,8 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
         # After a collision the very best seats are where everybody looks: spread out.
         chosen = choose_neighbours(free, quantity, among_best=1 + 4 * attempt)
         if chosen is None:
+            # What is left of a draft is nobody's business.
+            check_on_sale(event)
             raise TicketsUnavailable(
                 available=sum(seat.is_free for seat in free),
                 suggestion=choose_scattered(free, quantity) or [],
@@ -142,74 +158,53 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
 def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
     """Take any free rows, passing over those that another buyer is just taking."""
     for attempt in range(CHOICE_ATTEMPTS):
+        # Behind what this process sold last; from the beginning once that found too few.
+        after = _sold_lately.get(tier.pk, 0) if attempt == 0 else 0
         try:
             with transaction.atomic():
-                return _reserve(event, uuid4(), buyer, quantity, lambda: _pick_any(tier, quantity))
+                held = _reserve(
+                    event,
+                    uuid4(),
+                    buyer,
+                    quantity,
+                    lambda booking: reserve_any(booking, event, tier, quantity, after=after),  # noqa: B023
+                )
         except TicketsUnavailable:
             left = tier.tickets.available().count()
+        else:
+            _sold_lately[tier.pk] = max(item.ticket_id for item in held.items)
+            return held
         if left < quantity:
             break
         # Enough are free, but locked by buyers who may yet roll back: look again.
-        time.sleep(random.uniform(0.005, 0.02) * (attempt + 1))  # noqa: S311  # Jitter, not a secret.
+        time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311  # Jitter, not a secret.
     raise TicketsUnavailable(available=left)
 
 
-def _pick_any(tier: PriceTier, quantity: int) -> list[int]:
-    """Lock up to `quantity` free rows of the tier: unsold ones first, then lapsed ones."""
-
-    def pick(condition: Q, count: int) -> list[int]:
-        rows = tier.tickets.filter(condition).order_by("id").values_list("id", flat=True)
-        return list(rows.select_for_update(skip_locked=True, no_key=True)[:count])
-
-    picked = pick(Q(status=Ticket.Status.AVAILABLE), quantity)
-    if len(picked) < quantity:
-        lapsed = Q(status=Ticket.Status.RESERVED, reserved_until__lte=Now())
-        picked += pick(lapsed, quantity - len(picked))
-    return sorted(picked)
-
-
 def _reserve(
-    event: Event, booking_id: UUID, buyer: Buyer, quantity: int, pick: Callable[[], Sequence[int]]
+    event: Event, booking_id: UUID, buyer: Buyer, quantity: int, take: Callable[[Booking], Reserved]
 ) -> HeldBooking:
-    """Make the booking and move the picked tickets to it; runs inside a transaction of the caller.
+    """Make the booking and move tickets to it; runs inside a transaction of the caller.
 
-    Picks only once the buyer's own lock is taken: see the order of locks at the top. The
-    conditional update is what decides: it counts the rows that were still free when it reached
-    them, by the database's clock.
+    Takes only once the buyer's own lock is taken: see the order of locks at the top.
     """
     started = time.monotonic()
-    now = _check_sale_open(event)
     check_limit(event, buyer, adding=quantity)
-    tickets = _lock_available(event, pick())
-    if len(tickets) != quantity:
-        raise TicketsUnavailable
     token = make_access_token(booking_id)
-    booking = Booking.objects.create(
+    booking = Booking(
         id=booking_id,
         event=event,
         account=buyer.account,
         email=buyer.email,
         access_token_hash=hash_secret(token),
         client_address=None if buyer.account else buyer.address,
-        expires_at=now + HOLD,
-        total=sum((ticket.price_tier.price for ticket in tickets), Decimal(0)),
         currency=event.currency,
     )
-    ticket_ids = [ticket.pk for ticket in tickets]
-    taken = (
-        Ticket.objects.filter(id__in=ticket_ids)
-        .available()
-        .update(status=Ticket.Status.RESERVED, booking_id=booking.pk, reserved_until=booking.expires_at)
-    )
-    if taken != quantity:
-        raise TicketsUnavailable
-    BookingItem.objects.bulk_create(
-        BookingItem(booking=booking, ticket=t, price_tier=t.price_tier, price=t.price_tier.price)
-        for t in tickets
-    )
+    reserved = take(booking)
     _mail_way_back(booking)
+    ticket_ids = [item.ticket_id for item in reserved.items]
     _keep_locks_after_commit(booking, ticket_ids, ends=started + HOLD.total_seconds())
-    return HeldBooking(booking, token)
+    return HeldBooking(booking, token, reserved.items, reserved.now)
 
 
 def _mail_way_back(booking: Booking) -> None:
@@ -217,55 +212,55 @@ def _mail_way_back(booking: Booking) -> None:
     queue_mail(Mail.Kind.RESERVED, booking, key=booking.email, delay=WAY_BACK_AFTER)
 
 
-def _lock_available(event: Event, ticket_ids: Sequence[int]) -> list[Ticket]:
-    """Lock those of the tickets that are free, with their tiers.
+@dataclass(frozen=True)
+class Limit:
+    """How many tickets of an event may count together, and what counts: bookings that match `whose`."""
 
-    A row that is taken while this waits for it is not returned, and not locked either: a crowd
-    that waits for one seat is turned away by the database alone, without a round trip each.
+    who: str
+    whose: Q
+    tickets: int
+
+
+def limits_of(event: Event, buyer: Buyer) -> list[Limit]:
+    """What bounds this buyer: an account, else an e-mail address, and for guests the network address too.
+
+    A guest can make up addresses; so what one network may hold at a time is bounded for those
+    who give one as well, and what it let lapse counts on for a while: whoever holds without
+    ever paying soon holds nothing.
     """
-    rows = event.tickets.filter(id__in=ticket_ids).available().select_related("price_tier")
-    return list(rows.lock_in_order())
-
-
-def _check_sale_open(event: Event) -> datetime:
-    """Raise `NotOnSale` unless the event can be bought now; return the database's time."""
-    row = (
-        Event.objects.filter(pk=event.pk)
-        .annotate(database_now=Now())
-        .values_list("status", "on_sale_at", "off_sale_at", "starts_at", "database_now")
-        .get()
-    )
-    status, on_sale_at, off_sale_at, starts_at, now = row
-    if status == Event.Status.PUBLISHED and on_sale_at is not None and now < on_sale_at:
-        raise NotOnSale(on_sale_at=on_sale_at)
-    if status != Event.Status.PUBLISHED or now >= (off_sale_at or starts_at):
-        raise NotOnSale
-    return now
+    if buyer.account is not None:
+        whose = Q(account=buyer.account) & counts_towards_limit()
+        return [Limit(f"account:{buyer.account.pk}", whose, event.max_tickets_per_booking)]
+    limits = []
+    if buyer.email:
+        whose = Q(email=buyer.email) & counts_towards_limit()
+        limits.append(Limit(f"email:{buyer.email}", whose, event.max_tickets_per_booking))
+    if buyer.address:
+        whose = Q(account=None, client_address=buyer.address) & held_or_lapsed_lately(LAPSED_COUNTS_FOR)
+        named = NAMED_TICKETS_PER_ADDRESS if buyer.email else 1
+        whose &= ~Q(email="") if buyer.email else Q(email="")
+        limits.append(
+            Limit(f"address:{named}:{buyer.address}", whose, named * settings.HOLD_TICKETS_PER_ADDRESS)
+        )
+    return limits
 
 
 def check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
     """Raise `LimitExceeded` if the buyer would have more of this event than allowed.
 
     Counted under an advisory lock of the buyer, as a count alone guards nothing against two
-    requests at once. A buyer without a name is known by the network address.
+    requests at once.
     """
-    limit = event.max_tickets_per_booking
-    if buyer.account is not None:
-        whose, who = Q(account=buyer.account), f"account:{buyer.account.pk}"
-    elif buyer.email:
-        whose, who = Q(email=buyer.email), f"email:{buyer.email}"
-    elif buyer.address:
-        whose = Q(account=None, email="", client_address=buyer.address, status=Booking.Status.RESERVED)
-        who, limit = f"address:{buyer.address}", settings.HOLD_TICKETS_PER_ADDRESS
-    else:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"limit:{event.pk}:{who}"])
-    counted = Booking.objects.filter(whose, event=event).counting_towards_limit()
-    if besides is not None:
-        counted = counted.exclude(pk=besides)
-    if BookingItem.objects.filter(booking__in=counted, refund=None).count() + adding > limit:
-        raise LimitExceeded(limit=limit)
+    for limit in limits_of(event, buyer):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"limit:{event.pk}:{limit.who}"]
+            )
+        counted = Booking.objects.filter(limit.whose, event=event)
+        if besides is not None:
+            counted = counted.exclude(pk=besides)
+        if BookingItem.objects.filter(booking__in=counted, refund=None).count() + adding > limit.tickets:
+            raise LimitExceeded(limit=limit.tickets)
 
 
 def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:

@@ -136,7 +136,12 @@ DATABASES = {
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    connect_timeout=2, keepalives_idle=5, keepalives_interval=2, keepalives_count=3
+    connect_timeout=2,
+    keepalives_idle=5,
+    keepalives_interval=2,
+    keepalives_count=3,
+    # The hold's statement takes longer to plan than to run. PgBouncer keeps plans from 1.21 on.
+    prepare_threshold=5 if env.bool("PREPARED_STATEMENTS", True) else None,
 )
 # A request that takes so long makes us ask whether the database is there at all, and one that takes
 # so long is ended: see ticketing/database_away.py.

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from bookings.access import network_of
 from bookings.api.idempotency import answer_again, answer_once
 from bookings.api.serializers import (
     BookingSerializer,
@@ -61,6 +62,18 @@ def account_of(request: Request) -> User | None:
 def describe(booking_id: UUID, request: Request) -> dict[str, Any]:
     """The booking as it is now, in JSON."""
     booking = Booking.objects.with_details().get(pk=booking_id)
+    return BookingSerializer(booking, context={"request": request}).data
+
+
+def describe_held(held: HeldBooking, request: Request) -> dict[str, Any]:
+    """The same of a hold that was just made, without asking the database again."""
+    booking = held.booking
+    booking.current_status, booking.database_now = booking.status, held.now
+    for name, rows in (("items", held.items), ("payments", [])):
+        found = getattr(booking, name).all()
+        # As `prefetch_related` leaves it.
+        found._result_cache, found._prefetch_done = rows, True
+        booking.__dict__.setdefault("_prefetched_objects_cache", {})[name] = found
     return BookingSerializer(booking, context={"request": request}).data
 
 
@@ -120,9 +133,9 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
     )
     def post(self, request: Request) -> Response:
         account = account_of(request)
-        address = request.META.get("REMOTE_ADDR") or None
+        address = network_of(request)
         # Guests behind one address are told apart by their programs, as far as that goes.
-        guest = hash_secret(f"{address} {request.headers.get('User-Agent')}")[:32]
+        guest = hash_secret(f"{request.META.get('REMOTE_ADDR')} {request.headers.get('User-Agent')}")[:32]
         answer = answer_once(
             request,
             caller=f"account:{account.pk}" if account else f"guest:{guest}",
@@ -140,7 +153,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
         wish = form.validated_data
         email = wish.get("email") or (account.email if account else "")
         held = _hold(wish, Buyer(account=account, email=email, address=address))
-        return Response(describe(held.booking.pk, request), status=201)
+        return Response(describe_held(held, request), status=201)
 
 
 def _hold(wish: dict[str, Any], buyer: Buyer) -> HeldBooking:

@@ -109,9 +109,9 @@ class Booking(models.Model):
                 name="booking_limit_by_email",
             ),
             models.Index(
-                fields=["event", "client_address"],
-                condition=Q(status="reserved", client_address__isnull=False),
-                name="booking_limit_by_address",
+                fields=["event", "client_address", "expires_at"],
+                condition=Q(status__in=["reserved", "expired"], client_address__isnull=False),
+                name="booking_limit_by_network",
             ),
         ]
 

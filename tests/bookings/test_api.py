@@ -74,6 +74,33 @@ def errors_of(response: Any) -> list[tuple[str, str]]:
 # --- Holding ----------------------------------------------------------------------------
 
 
+def test_hold_answers_what_reading_the_booking_answers(client: Client, event: Event):
+    made = hold(client, event, 1, 4)
+    token = {"X-Booking-Token": made.pop("access_token")}
+
+    read = client.get(f"{BOOKINGS}{made['id']}/", headers=token).json()
+
+    assert made.pop("server_time") <= read.pop("server_time")
+    assert made == read
+
+
+def test_addresses_of_one_ipv6_network_count_as_one(client: Client, event: Event, settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 1
+    ids = ticket_ids(event)
+
+    answers = [
+        client.post(
+            BOOKINGS,
+            {"event": event.slug, "tickets": [ids[number]]},
+            content_type="application/json",
+            REMOTE_ADDR=address,
+        )
+        for number, address in enumerate(["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"])
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 422, 201]
+
+
 def test_hold_answers_with_the_booking(client: Client, event: Event):
     ids = ticket_ids(event)
     stalls, standing = event.price_tiers.all()

@@ -216,6 +216,79 @@ def test_limit_of_a_nameless_buyer_is_by_network_address(settings):
     hold_tickets(event=event, ticket_ids=ids[2:4], buyer=Buyer(address="192.0.2.2"))
 
 
+def test_what_an_address_let_lapse_counts_on_for_half_an_hour(settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 2
+    event = make_seated_event(seats=4)
+    ids = ticket_ids(event)
+    here = Buyer(address="192.0.2.1")
+    lapsed = hold_tickets(event=event, ticket_ids=ids[:2], buyer=here).booking
+    let_hold_lapse(lapsed)
+
+    with pytest.raises(exceptions.LimitExceeded):
+        hold_tickets(event=event, ticket_ids=ids[2:3], buyer=here)
+    services.sweep_expired_holds()
+    with pytest.raises(exceptions.LimitExceeded):
+        hold_tickets(event=event, ticket_ids=ids[2:3], buyer=here)
+
+    let_hold_lapse(lapsed, seconds=30 * 60)
+    assert hold_tickets(event=event, ticket_ids=ids[2:], buyer=here).booking.is_hold
+
+
+def test_what_an_address_gave_back_counts_no_more(settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 2
+    event = make_seated_event(seats=4)
+    ids = ticket_ids(event)
+    here = Buyer(address="192.0.2.1")
+    held = hold_tickets(event=event, ticket_ids=ids[:2], buyer=here).booking
+    services.release_hold(booking_id=held.pk)
+
+    assert hold_tickets(event=event, ticket_ids=ids[2:], buyer=here).booking.is_hold
+
+
+def test_guests_with_e_mail_are_bounded_by_network_address_too(settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 1
+    event = make_general_admission(make_event(), 12).event
+    ids = ticket_ids(event)
+
+    def made_up(number: int) -> Buyer:
+        return Buyer(email=f"made-up-{number}@example.org", address="192.0.2.1")
+
+    for number in range(10):
+        hold_tickets(event=event, ticket_ids=ids[number : number + 1], buyer=made_up(number))
+    with pytest.raises(exceptions.LimitExceeded) as refusal:
+        hold_tickets(event=event, ticket_ids=ids[10:11], buyer=made_up(10))
+
+    assert refusal.value.limit == 10
+    # Who gives none is counted apart, and accounts not at all.
+    hold_tickets(event=event, ticket_ids=ids[10:11], buyer=Buyer(address="192.0.2.1"))
+    hold_tickets(event=event, ticket_ids=ids[11:], buyer=Buyer(account=make_user(), address="192.0.2.1"))
+
+
+def test_general_admission_goes_back_to_what_was_returned_behind_the_last_sale():
+    event = make_event()
+    tier = make_general_admission(event, 6)
+    first, *_rest = [
+        hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer()) for _ in range(3)
+    ]
+    services.release_hold(booking_id=first.booking.pk)
+
+    again = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer())
+
+    assert {item.ticket_id for item in again.items} == {item.ticket_id for item in first.items}
+
+
+def test_general_admission_takes_unsold_tickets_and_then_lapsed_ones():
+    event = make_event()
+    tier = make_general_admission(event, 3)
+    ids = ticket_ids(event)
+    let_hold_lapse(hold_tickets(event=event, ticket_ids=ids[:2], buyer=Buyer()).booking)
+
+    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer())
+
+    assert ids[2] in {item.ticket_id for item in held.items}
+    assert_audit_is_clean()
+
+
 def test_best_available_takes_neighbours_in_the_middle_of_the_front_row():
     event = make_event()
     tier = make_seated(event, rows=2, seats=8)

@@ -1,0 +1,213 @@
+"""The one statement that reserves tickets: it decides, and writes all of a hold or nothing.
+
+Everything that must not be torn apart is in it: whether the event is on sale by the database's
+clock, which of the wanted rows are free, the booking, its items, and the rows' new state. One
+round trip, so that a row is locked for as short as can be, and a plan that the server keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.db.models.functions import Coalesce, Now
+
+from bookings.exceptions import NotOnSale, TicketsUnavailable
+from bookings.models import Booking, BookingItem
+from events.models import Event, PriceTier, Seat, Ticket
+
+# What `events.querysets.is_available` says.
+IS_FREE = "(ticket.status = 'available' OR (ticket.status = 'reserved' AND ticket.reserved_until <= now()))"
+
+# The rows that are still free once their turn in the queue for the lock has come, in the order of
+# their ids, so that no two buyers wait for each other.
+CERTAIN_TICKETS = f"""
+    SELECT id, price_tier_id, seat_id, position FROM events_ticket AS ticket
+    WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint AND {IS_FREE}
+    ORDER BY id FOR NO KEY UPDATE
+"""  # noqa: S608  # Constants, as below.
+
+# Unsold ones first, then lapsed ones. Rows that another buyer is just taking are passed over.
+# `after` is where looking begins: behind what was sold lately, of which the index is still full.
+ANY_OF_TIER = """
+    SELECT * FROM (
+        SELECT id, price_tier_id, seat_id, position FROM events_ticket
+        WHERE price_tier_id = %(tier)s::bigint AND status = 'available' AND id > %(after)s::bigint
+        ORDER BY id LIMIT %(quantity)s::int FOR NO KEY UPDATE SKIP LOCKED
+    ) AS unsold
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, price_tier_id, seat_id, position FROM events_ticket
+        WHERE price_tier_id = %(tier)s::bigint AND status = 'reserved' AND reserved_until <= now()
+        ORDER BY reserved_until LIMIT %(quantity)s::int FOR NO KEY UPDATE SKIP LOCKED
+    ) AS lapsed
+    LIMIT %(quantity)s::int
+"""
+
+RESERVE = """
+WITH sale AS (
+    SELECT status, on_sale_at, coalesce(off_sale_at, starts_at) AS off_sale_at
+    FROM events_event WHERE id = %(event)s::bigint
+), wanted AS MATERIALIZED (
+    {pick}
+), chosen AS (
+    SELECT wanted.*, tier.name, tier.price
+    FROM wanted JOIN events_pricetier AS tier ON tier.id = wanted.price_tier_id
+), booking AS (
+    INSERT INTO bookings_booking (
+        id, reference, event_id, account_id, email, name, access_token_hash, client_address,
+        status, expires_at, extensions_used, total, currency, created_at
+    )
+    SELECT %(id)s::uuid, %(reference)s, %(event)s::bigint, %(account)s::bigint, %(email)s, '', %(token_hash)s,
+        %(address)s::inet, 'reserved', now() + %(seconds)s::int * interval '1 second', 0, chosen.total,
+        %(currency)s, clock_timestamp()
+    FROM sale, (SELECT count(*) AS quantity, sum(price) AS total FROM chosen) AS chosen
+    WHERE chosen.quantity = %(quantity)s::int
+        AND sale.status = 'published'
+        AND (sale.on_sale_at IS NULL OR sale.on_sale_at <= now()) AND now() < sale.off_sale_at
+    RETURNING id, expires_at, total, created_at
+), reserved AS (
+    UPDATE events_ticket AS ticket
+    SET status = 'reserved', booking_id = booking.id, reserved_until = booking.expires_at
+    FROM chosen, booking
+    WHERE ticket.id = chosen.id AND {is_free}
+    RETURNING ticket.id
+), items AS (
+    INSERT INTO bookings_bookingitem (booking_id, ticket_id, price_tier_id, price, holder_name)
+    SELECT booking.id, chosen.id, chosen.price_tier_id, chosen.price, ''
+    FROM chosen JOIN reserved USING (id), booking
+    RETURNING id, ticket_id
+)
+SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
+    SELECT json_agg(json_build_array(
+        items.id, chosen.id, chosen.position, chosen.price_tier_id, chosen.name, chosen.price::text,
+        seat.id, seat.section, seat.row, seat.number
+    ) ORDER BY chosen.position)
+    FROM items
+    JOIN chosen ON chosen.id = items.ticket_id
+    LEFT JOIN events_seat AS seat ON seat.id = chosen.seat_id
+)
+FROM sale LEFT JOIN booking ON true
+"""
+HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, is_free=IS_FREE)
+HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, is_free=IS_FREE)
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What was written: the items with their tickets and tiers loaded, and the database's time then."""
+
+    items: list[BookingItem]
+    now: datetime
+
+
+def reserve_tickets(booking: Booking, event: Event, ticket_ids: Sequence[int]) -> Reserved:
+    """Write the new booking and move exactly these tickets of the event to it.
+
+    Sets the booking's `expires_at`, `created_at` and `total`. Raises `NotOnSale`, or
+    `TicketsUnavailable` unless all of them are free; then nothing was written.
+    """
+    # As text, since a list of numbers has another type for each size of its largest.
+    tickets = "{" + ",".join(map(str, ticket_ids)) + "}"
+    return _reserve(HOLD_CERTAIN_TICKETS, booking, event, len(ticket_ids), tickets=tickets)
+
+
+def reserve_any(booking: Booking, event: Event, tier: PriceTier, quantity: int, *, after: int) -> Reserved:
+    """The same for any free tickets of a tier without seats; of the unsold ones, those behind id `after`."""
+    return _reserve(HOLD_ANY_OF_TIER, booking, event, quantity, tier=str(tier.pk), after=str(after))
+
+
+def check_on_sale(event: Event) -> None:
+    """Raise `NotOnSale` unless the event can be bought now, by the database's clock."""
+    facts = Event.objects.filter(pk=event.pk).annotate(
+        ends=Coalesce("off_sale_at", "starts_at"), database_now=Now()
+    )
+    _refuse_unless_open(*facts.values_list("status", "on_sale_at", "ends", "database_now").get())
+
+
+def _refuse_unless_open(
+    status: str, on_sale_at: datetime | None, off_sale_at: datetime, now: datetime
+) -> None:
+    if status == Event.Status.PUBLISHED and on_sale_at is not None and now < on_sale_at:
+        raise NotOnSale(on_sale_at=on_sale_at)
+    if status != Event.Status.PUBLISHED or now >= off_sale_at:
+        raise NotOnSale
+
+
+def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **picked: str) -> Reserved:
+    values: dict[str, str | None] = {
+        "event": str(event.pk),
+        "quantity": str(quantity),
+        "seconds": str(settings.HOLD_SECONDS),
+        "id": str(booking.pk),
+        "reference": booking.reference,
+        "account": None if booking.account_id is None else str(booking.account_id),
+        "email": booking.email,
+        "token_hash": booking.access_token_hash,
+        "address": booking.client_address,
+        "currency": event.currency,
+    }
+    with _kept_plan_cursor() as cursor:
+        cursor.execute(statement, {**values, **picked})
+        row = cursor.fetchone()
+    if row is None:
+        raise NotOnSale
+    status, on_sale_at, off_sale_at, now, expires_at, total, created_at, facts = row
+    _refuse_unless_open(status, on_sale_at, off_sale_at, now)
+    if facts is None or len(facts) != quantity:
+        raise TicketsUnavailable
+    booking.expires_at, booking.created_at, booking.total = expires_at, created_at, total
+    booking._state.adding = False
+    return Reserved([_item(booking, event, *fact) for fact in facts], now)
+
+
+def _kept_plan_cursor() -> CursorWrapper:
+    """A cursor whose parameters the server sees, so that it keeps the statement's plan.
+
+    Django's own writes them into the text. Plans are kept where `OPTIONS` has a `prepare_threshold`.
+    """
+    connection.ensure_connection()
+    cursor: Any = psycopg.Cursor(connection.connection)
+    return (
+        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    )
+
+
+def _item(
+    booking: Booking,
+    event: Event,
+    item_id: int,
+    ticket_id: int,
+    position: int,
+    tier_id: int,
+    tier_name: str,
+    price: str,
+    seat_id: int | None,
+    section: str | None,
+    row: str | None,
+    number: str | None,
+) -> BookingItem:
+    seat = None
+    if seat_id is not None:
+        seat = Seat(
+            id=seat_id, venue_id=event.venue_id, section=section or "", row=row or "", number=number or ""
+        )
+    tier = PriceTier(id=tier_id, event=event, name=tier_name, price=Decimal(price))
+    ticket = Ticket(
+        id=ticket_id,
+        event=event,
+        price_tier=tier,
+        seat=seat,
+        position=position,
+        status=Ticket.Status.RESERVED,
+        booking_id=booking.pk,
+        reserved_until=booking.expires_at,
+    )
+    return BookingItem(id=item_id, booking=booking, ticket=ticket, price_tier=tier, price=tier.price)
