@@ -88,11 +88,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "ticketing.security_headers.SecurityHeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "ticketing.security_headers.PolicyMiddleware",
     "ticketing.middleware.ClientAddressMiddleware",
     "ticketing.middleware.ApiHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     # What is above asks the database for nothing, and works without it.
     "ticketing.middleware.DatabaseAwayMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -384,17 +386,19 @@ STORAGES = {
 
 # Only what is asked for by its hashed name is served; maps for debuggers are not worth compressing.
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 
 
 # --- Security -------------------------------------------------------------------------
 
+# Of the site's own pages; what else there is has others, see ticketing/security_headers.py.
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/", "/api/docs/"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],
         "object-src": [NONE],
+        "frame-src": [NONE],
         "base-uri": [NONE],
         # The button that begins a payment is a form, and its answer leads to the payment page.
         "form-action": [SELF, STRIPE_CHECKOUT_ORIGIN] if STRIPE_SECRET_KEY else [SELF],
@@ -410,7 +414,11 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+# A browser takes these names from this very host over TLS alone, and from no neighbour of it.
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
+# One cookie less: with the session's own there is nothing to forge.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
