@@ -7,7 +7,7 @@ LOCAL := $(VENV)/python -m ticketing.local
 export PORT ARGS MINUTES SEED
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset manage test soak rush faults check fmt openapi lock venv chromium
+.PHONY: help run stop reset manage test soak rush faults bench check fmt openapi lock venv chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -39,6 +39,9 @@ rush: venv ## rehearse an on-sale against a running Holdfast, from outside (BUYE
 faults: venv ## break real parts in the middle of a sale (ARGS="cache-killed" breaks that alone, ARGS=--list names them)
 	@bin/faketime
 	@exec $(VENV)/python -W ignore -m tests.faults $(ARGS)
+
+bench: venv ## measure the speed, as shares of what the engines can do (JSON=file)
+	@exec $(LOCAL) test $(VENV)/python -m benchmarks
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations
 	@$(VENV)/ruff format --check --quiet --output-format concise . || { echo 'make fmt puts the format right.' >&2; exit 1; }

@@ -158,14 +158,22 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
 
 def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> IdempotencyKey:
     """Store the answer under the key; without one, the claim that it is being worked on."""
-    found = {
-        "fingerprint": fingerprint(request),
-        "status_code": None if answer is None else answer.status_code,
+    kept = IdempotencyKey(
+        caller=caller,
+        key=key,
+        fingerprint=fingerprint(request),
+        status_code=None if answer is None else answer.status_code,
         # As it was sent, to the last digit of its times.
-        "body": None if answer is None else json.loads(JSONRenderer().render(answer.data)),
-        "created_at": timezone.now(),
-    }
-    return IdempotencyKey.objects.update_or_create(caller=caller, key=key, defaults=found)[0]
+        body=None if answer is None else json.loads(JSONRenderer().render(answer.data)),
+        created_at=timezone.now(),
+    )
+    # One statement; over the claim, or over a key whose day is past.
+    return IdempotencyKey.objects.bulk_create(
+        [kept],
+        update_conflicts=True,
+        unique_fields=["caller", "key"],
+        update_fields=["fingerprint", "status_code", "body", "created_at"],
+    )[0]
 
 
 def fingerprint(request: Request) -> str:

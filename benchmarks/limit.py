@@ -1,0 +1,64 @@
+"""The limit that holds are measured against: PostgreSQL alone, making the same writes, by pgbench."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from bookings.reserving import HOLD_CERTAIN_TICKETS
+from ticketing.local.engines import binary
+
+# The answer that is kept under a request's key, in the transaction of the hold.
+KEEP_ANSWER = """
+), kept AS (
+    INSERT INTO bookings_idempotencykey (caller, key, fingerprint, status_code, body, created_at)
+    SELECT 'pgbench', booking.id::text, md5(booking.id::text), 201,
+        jsonb_build_object('id', booking.id, 'tickets', repeat('x', 600)), now()
+    FROM booking
+)
+SELECT sale.*"""
+VALUES = {
+    "%(tickets)s": "ARRAY[:first, :second]",
+    "%(event)s": ":event",
+    "%(quantity)s": "2",
+    "%(seconds)s": "600",
+    "%(id)s": "gen_random_uuid()",
+    "%(reference)s": "upper(substr(md5(random()::text), 1, 8))",
+    "%(account)s": "NULL",
+    "%(email)s": "''",
+    "%(token_hash)s": "md5(random()::text)",
+    "%(address)s": "NULL",
+    "%(currency)s": "'EUR'",
+}
+
+
+def same_writes() -> str:
+    """A pgbench script of the hold's own statement and its key's row; each client has seats of its own."""
+    statement = HOLD_CERTAIN_TICKETS.replace("\n)\nSELECT sale.*", KEEP_ANSWER)
+    for name, value in VALUES.items():
+        statement = statement.replace(name, value)
+    seats = [
+        r"\set turn :turn + 1",
+        r"\set first :base + 2 * (:client_id * :each + :turn)",
+        r"\set second :first + 1",
+    ]
+    return "\n".join([*seats, statement.strip() + ";\n"])
+
+
+def transactions_per_second(folder: Path, *, event: int, first_ticket: int, clients: int, each: int) -> float:
+    """What pgbench reports, with prepared statements; uses `2 * clients * each` tickets from the first on."""
+    script = folder / "hold.sql"
+    script.write_text(same_writes())
+    variables = {"turn": -1, "base": first_ticket, "each": each, "event": event}
+    command = [str(binary("pgbench")), "--no-vacuum", "--protocol=prepared", f"--file={script}"]
+    command += [f"--client={clients}", "--jobs=2", f"--transactions={each}"]
+    command += [f"--define={name}={value}" for name, value in variables.items()]
+    done = subprocess.run(  # noqa: S603  # PostgreSQL's own program.
+        [*command, os.environ["DATABASE_URL"]], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"tps = ([\d.]+)", done.stdout)
+    if found is None:
+        raise RuntimeError(f"pgbench said no rate: {done.stdout}")
+    return float(found[1])
