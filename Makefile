@@ -4,10 +4,10 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
 LOCAL := $(VENV)/python -m ticketing.local
-export PORT ARGS MINUTES SEED
+export PORT ARGS MINUTES SEED EXAMPLES
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset manage test soak rush faults bench check fmt openapi lock venv chromium
+.PHONY: help run stop reset manage test soak rush faults attack bench check fmt openapi lock venv chromium
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -42,6 +42,9 @@ faults: venv ## break real parts in the middle of a sale (ARGS="cache-killed" br
 
 bench: venv ## measure the speed, as shares of what the engines can do (JSON=file)
 	@exec $(LOCAL) test $(VENV)/python -m benchmarks
+
+attack: venv chromium ## attack the site as strangers do, and look our packages up in the advisories (EXAMPLES=50)
+	@exec $(LOCAL) test $(VENV)/python -m tests.attacks $(ARGS)
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations
 	@$(VENV)/ruff format --check --quiet --output-format concise . || { echo 'make fmt puts the format right.' >&2; exit 1; }
