@@ -121,8 +121,8 @@ LOOKS = [
         "the worker",
         lambda second: second.booked_wait >= BOOKED_LATE,
         lambda second, _last: (
-            f"it took {second.booked_wait:.1f} s from an accepted card to booked tickets: the gateway's"
-            " notices wait for a worker"
+            f"cards had been accepted {second.booked_wait:.1f} s before, and the tickets were booked only"
+            " then, or not yet: the gateway's notices wait for a worker"
         ),
     ),
     Look(

@@ -233,24 +233,25 @@ class Buyer:
     async def _wait_until_booked(self) -> None:
         """Look at the booking until it says how paying ended."""
         self._take_patience()
-        begun = self.record.now()
+        self.record.unbooked[self.booking] = self.record.now()
         while not await self.look_at_booking():
             await self._think(self.pace.poll, reason="paid, and not booked in time")
         if self.state != "booked":
             raise Leaves("paid too late")
-        self.record.note_wait(TO_BOOKED, begun)
 
     async def look_at_booking(self) -> bool:
         """Whether the booking has come to its end: booked, or ended in another way."""
         booking = (await self._booking_step("look at booking", "GET")).json()
         if booking["status"] == "booked":
             self.state = "booked"
+            self.record.note_wait(TO_BOOKED, self.record.unbooked.pop(self.booking))
             self.tickets = [ticket["id"] for ticket in booking["tickets"]]
             self.record.claim(self.tickets, self.booking, start=self.record.now(), end=inf)
             self.record.counts["sold"] += len(self.tickets)
             self.record.counts["bookings"] += 1
         elif booking["status"] in ENDED:
             self.state = "ended"
+            self.record.unbooked.pop(self.booking, None)
         return self.state in {"booked", "ended"}
 
     async def give_back(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import median
+from typing import Literal
 
 from benchmarks.client import NoAnswer
 from benchmarks.rush.arrivals import arrival_times
@@ -55,9 +56,10 @@ class Crowd:
                 {playing, stopping}, timeout=self.plan.duration, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
+            self.record.ended = _why(playing, stopping)
             for task in (playing, stopping, beside):
                 await _end(task)
-        self.record.counts["lasted_ms"] = round(self.record.now() * 1000)
+        self.record.lasted = self.record.now()
         await self._settle()
 
     async def _play(self) -> None:
@@ -113,6 +115,13 @@ class Crowd:
                 async with turns:
                     await buyer.look_at_booking()
                 await asyncio.sleep(1)
+
+
+def _why(playing: asyncio.Task[None], stopping: asyncio.Task[Literal[True]]) -> str:
+    """What ended a rush, in words."""
+    if playing.done():
+        return "when the last had left"
+    return "because it was stopped" if stopping.done() else "when its time was over"
 
 
 async def _end(task: asyncio.Task[object]) -> None:

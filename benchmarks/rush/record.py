@@ -85,6 +85,10 @@ class Record:
     claims: defaultdict[str, list[Claim]] = field(default_factory=lambda: defaultdict(list))
     hold_times: list[float] = field(default_factory=list)
     seconds: list[Second] = field(default_factory=list)
+    lasted: float = 0.0
+    ended: str = ""
+    # Since when each paid booking waits to be booked, also when its buyer has given up.
+    unbooked: dict[str, float] = field(default_factory=dict)
     _under_way: dict[int, tuple[str, float]] = field(default_factory=dict)
     _told: int = 0
 
@@ -151,18 +155,20 @@ class Record:
     def close_second(self, *, lag: float, busy: float) -> None:
         """Sum up what came since the last one was closed."""
         fresh, self._told = self.waits[self._told :], len(self.waits)
+        answered = sum(wait.step != TO_BOOKED for wait in fresh)
         now = self.now()
         # Who has waited for longer than this second has no wait to show yet.
         fresh += [Wait(step, now, now - begun) for step, begun in self._under_way.values() if now - begun > 1]
         office = [wait for wait in fresh if wait.step not in GATEWAY_STEPS and wait.step != TO_BOOKED]
         gateway = [wait for wait in fresh if wait.step in GATEWAY_STEPS]
         booked = [wait.seconds for wait in fresh if wait.step == TO_BOOKED]
+        booked += [now - begun for begun in self.unbooked.values() if now - begun > 1]
         self.seconds.append(
             Second(
-                at=len(self.seconds),
+                at=int(now),
                 arrived=self.counts["arrived"],
                 waiting=self.under_way,
-                answered=len(fresh),
+                answered=answered,
                 holds=self.counts["holds"],
                 wait=_median(wait.seconds for wait in office),
                 slowness=self._slowness(office),

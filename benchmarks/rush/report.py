@@ -28,7 +28,7 @@ class Progress:
     def __call__(self, record: Record) -> None:
         second = record.seconds[-1]
         text = (
-            f"{_clock(second.at + 1)}  {second.arrived} of {self.buyers} came, "
+            f"{_clock(second.at)}  {second.arrived} of {self.buyers} came, "
             f"{second.arrived - record.endings.total()} are in;  {second.holds} holds, "
             f"{record.counts['sold']} sold;  {in_words(second.wait)} wait, {second.waiting} waiting"
         )
@@ -53,6 +53,7 @@ class Report:
     buyers: int
     seed: int
     seconds: float
+    ended: str
     arrived: int
     holds: int
     holds_per_second: float
@@ -85,8 +86,8 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The page, at most 80 columns wide."""
-        yield f"{self.event} at {self.url}"
-        yield f"{self.arrived} buyers in {self.seconds:.0f} s, SEED={self.seed}"
+        yield from _paragraph(f"{self.event} at {self.url}")
+        yield f"{self.arrived} buyers in {self.seconds:.0f} s, SEED={self.seed}; it ended {self.ended}"
         yield ""
         yield from self._tickets()
         yield ""
@@ -162,7 +163,8 @@ def summarise(
         event=event,
         buyers=buyers,
         seed=seed,
-        seconds=counts["lasted_ms"] / 1000,
+        seconds=record.lasted,
+        ended=record.ended,
         arrived=counts["arrived"],
         holds=counts["holds"],
         holds_per_second=_rate(record.hold_times),

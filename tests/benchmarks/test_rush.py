@@ -79,6 +79,7 @@ def test_rush_says_what_was_sold_and_leaves_nothing_held(live_server, settings, 
     assert report.bookings == Booking.objects.filter(status="booked").count()
     assert report.holds == report.bookings + Booking.objects.filter(status="released").count() - 3
     assert (report.oversold, report.failures, report.tickets_left_held) == ([], {}, 0)
+    assert report.ended in {"when the last had left", "when its time was over"}
     assert report.is_good
     assert Ticket.objects.filter(status="reserved").count() == 0
     assert sum(report.endings.values()) == report.arrived == 20
@@ -229,7 +230,7 @@ def test_progress_is_one_line_on_a_terminal_and_plain_lines_elsewhere():
         for progress in shown:
             progress(record)
 
-    assert plain.getvalue() == "0:05  0 of 10 came, 0 are in;  0 holds, 0 sold;  0 ms wait, 0 waiting\n"
+    assert plain.getvalue() == "0:00  0 of 10 came, 0 are in;  0 holds, 0 sold;  0 ms wait, 0 waiting\n"
     assert terminal.getvalue().count("\r") == 5
     assert max(len(line) for line in terminal.getvalue().split("\r")) == 79
 
@@ -290,6 +291,15 @@ def test_second_is_told_by_what_ended_in_it_and_by_who_still_waits():
     assert (round(first.wait, 1), round(first.slowness), first.answered) == (0.5, 5, 3)
     assert (round(first.gateway_wait, 1), round(first.gateway_slowness)) == (0.2, 2)
     assert (round(second.wait), round(second.slowness), second.waiting) == (3, 30, 1)
+
+
+def test_paid_booking_that_is_not_booked_counts_although_its_buyer_has_left():
+    record = Record(idle={})
+    record.unbooked = {"one": record.now() - 8, "two": record.now() - 12}
+    record.close_second(lag=0, busy=0)
+
+    assert round(record.seconds[0].booked_wait) == 10
+    assert [bottleneck.name for bottleneck in find_bottlenecks(record.seconds)] == ["the worker"]
 
 
 # --- Its parts ----------------------------------------------------------------------------
