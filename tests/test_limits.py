@@ -112,6 +112,15 @@ def test_address_comes_from_as_many_proxies_as_are_trusted(client: Client, url: 
     assert (same.status_code, other.status_code) == (429, 200)
 
 
+def test_address_is_the_same_however_the_server_writes_it(client: Client, url: str, settings):
+    settings.API_READS_PER_MINUTE = 1
+    client.get(url, REMOTE_ADDR="::ffff:192.0.2.1")
+
+    same, other = client.get(url, REMOTE_ADDR="192.0.2.1"), client.get(url, REMOTE_ADDR="::ffff:192.0.2.2")
+
+    assert (same.status_code, other.status_code) == (429, 200)
+
+
 def test_limit_holds_without_the_cache(client: Client, url: str, settings):
     settings.API_READS_PER_MINUTE = 2
     limits.breaker.record_failure()

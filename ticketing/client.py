@@ -20,6 +20,8 @@ def client_address(request: HttpRequest) -> str | None:
         if len(forwarded) >= settings.TRUSTED_PROXIES:
             candidate = forwarded[-settings.TRUSTED_PROXIES]
     try:
-        return str(ipaddress.ip_address(candidate.strip()))
+        address = ipaddress.ip_address(candidate.strip())
     except ValueError:
         return None
+    # A server that listens for both writes IPv4 as IPv6, where all of it would look like one network.
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -101,6 +101,23 @@ def test_addresses_of_one_ipv6_network_count_as_one(client: Client, event: Event
     assert [answer.status_code for answer in answers] == [201, 422, 201]
 
 
+def test_ipv4_addresses_written_as_ipv6_are_not_one_network(client: Client, event: Event, settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 1
+    ids = ticket_ids(event)
+
+    answers = [
+        client.post(
+            BOOKINGS,
+            {"event": event.slug, "tickets": [ids[number]]},
+            content_type="application/json",
+            REMOTE_ADDR=f"::ffff:192.0.2.{number + 1}",
+        )
+        for number in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+
+
 def test_hold_answers_with_the_booking(client: Client, event: Event):
     ids = ticket_ids(event)
     stalls, standing = event.price_tiers.all()
