@@ -30,8 +30,8 @@ def main() -> None:
         prepare()
         report = Report()
         report.begin()
-        with serving() as server:
-            measure(server.address, report)
+        with serving() as address:
+            measure(address, report)
         if path := os.environ.get("JSON"):
             report.write(Path(path))
 
@@ -47,4 +47,5 @@ def prepare() -> None:
     call_command("collectstatic", "--noinput", verbosity=0)
 
 
-main()
+if __name__ == "__main__":
+    main()

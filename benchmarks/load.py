@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 # A request that takes longer than this has failed; the run stops.
 PATIENCE = 60.0
-SERVER_BUSY = "the server closed the connection"
 
 
 @dataclass
@@ -33,7 +32,6 @@ class Outcome:
 
     seconds: float = 0.0
     times: list[float] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -72,7 +70,7 @@ class Connection:
         """What has come, if the answer is whole. Raises `ConnectionError` where the server hangs up."""
         part = self.socket.recv(262_144)
         if not part:
-            raise ConnectionError(SERVER_BUSY)
+            raise ConnectionError("the server closed the connection")
         self._parts.append(part)
         self._have += len(part)
         if not self._wanted:
@@ -118,7 +116,6 @@ def play(address: tuple[str, int], connections: int, script: Script) -> Outcome:
             if answer is None:
                 continue
             outcome.times.append(answer.seconds)
-            outcome.ends.append(time.perf_counter() - start)
             outcome.statuses[answer.status] += 1
             request = script(client.number, answer)
             if request is None:

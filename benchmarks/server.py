@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ticketing.local.processes import commands
 
 START_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Server:
-    """Where it listens, and the process that its workers are children of."""
-
-    address: tuple[str, int]
-    pid: int
-
-
 @contextlib.contextmanager
-def serving(**environment: str) -> Iterator[Server]:
-    """Run the web server, with these variables besides the process's own, until the block ends."""
-    port = _free_port()
-    command = [sys.executable, *commands(port)["web"]]
-    process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603
+def serving() -> Iterator[tuple[str, int]]:
+    """Run the web server until the block ends; gives the address it listens on."""
+    address = ("127.0.0.1", _free_port())
+    process = subprocess.Popen([sys.executable, *commands(address[1])["web"]])  # noqa: S603
     try:
-        _wait_until_it_answers(process, ("127.0.0.1", port))
-        yield Server(("127.0.0.1", port), process.pid)
+        _wait_until_it_answers(process, address)
+        yield address
     finally:
         process.terminate()
         process.wait()
