@@ -20,8 +20,8 @@ def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Run every call in its own thread, all released at once; returns results or the errors raised.
 
     Each thread has its database connection before the start: what races is the work, not the
-    two hundred log-ins before it. A crowd in one process also waits far longer for a row than
-    buyers of a server do, so their patience is not the role's two seconds.
+    two hundred log-ins before it. A crowd in one process also waits far longer for a row, and for
+    its turn while it has one, than buyers of a server do, so their patience is not the role's.
     """
     results: list[Any] = [None] * len(calls)
     barrier = threading.Barrier(len(calls))
@@ -30,7 +30,8 @@ def run_together(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     def run(number: int, call: Callable[[], Any]) -> None:
         try:
             with logging_in, connections["default"].cursor() as cursor:
-                cursor.execute("SET lock_timeout = '60s'")
+                for patience in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                    cursor.execute(f"SET {patience} = '60s'")
             barrier.wait(timeout=60)
             results[number] = call()
         except Exception as error:
