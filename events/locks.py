@@ -12,18 +12,14 @@ database alone.
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django_redis import get_redis_connection
 from redis import Redis
-from redis.exceptions import RedisError
 
 from events.breaker import CircuitBreaker
-
-logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -49,7 +45,7 @@ class LockResult(enum.Enum):
     UNKNOWN = "unknown"
 
 
-breaker = CircuitBreaker()
+breaker = CircuitBreaker("The lock cache", "holds go through the database alone")
 
 
 def lock_key(event_id: int) -> str:
@@ -138,14 +134,5 @@ def _command(client: Redis, *parts: str | int) -> Any:
 
 def _ask(call: Callable[[Redis], Answer]) -> Answer | None:
     """Run `call` on the raw client; None when the breaker is open or the cache fails."""
-    if not breaker.allows_call():
-        return None
-    try:
-        # The primary: a replica may not have heard of the newest locks.
-        answer = call(get_redis_connection("locks", write=True))
-    except (RedisError, OSError) as error:
-        breaker.record_failure()
-        logger.warning("The lock cache does not answer (%s); holds go through the database alone.", error)
-        return None
-    breaker.record_success()
-    return answer
+    # The primary: a replica may not have heard of the newest locks.
+    return breaker.call(lambda: call(get_redis_connection("locks", write=True)), lambda: None)

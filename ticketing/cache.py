@@ -11,11 +11,10 @@ from typing import Any
 
 from django.core.cache.backends.locmem import LocMemCache
 from django_redis.cache import RedisCache
-from redis.exceptions import RedisError
 
 from events.breaker import CircuitBreaker
 
-breaker = CircuitBreaker()
+breaker = CircuitBreaker("The cache", "each process uses one of its own")
 # Enough for everybody who signs in or asks for too much in the minutes of an outage.
 LOCAL = {"OPTIONS": {"MAX_ENTRIES": 5_000}}
 
@@ -24,15 +23,10 @@ def _shared_or_own(name: str) -> Callable[..., Any]:
     """The method of that name: of the shared cache, or where that does not answer of our own."""
 
     def method(self: SharedOrOwnCache, *args: Any, **kwargs: Any) -> Any:
-        if breaker.allows_call():
-            try:
-                found = getattr(RedisCache, name)(self, *args, **kwargs)
-            except (RedisError, OSError):
-                breaker.record_failure()
-            else:
-                breaker.record_success()
-                return found
-        return getattr(self.own, name)(*args, **kwargs)
+        return breaker.call(
+            lambda: getattr(RedisCache, name)(self, *args, **kwargs),
+            lambda: getattr(self.own, name)(*args, **kwargs),
+        )
 
     method.__name__ = name
     return method

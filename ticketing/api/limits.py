@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django_redis import get_redis_connection
-from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 60
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-breaker = CircuitBreaker()
+breaker = CircuitBreaker("The cache", "each process counts requests for itself")
 _local_counts: dict[str, int] = {}
 _local_lock = threading.Lock()
 
@@ -82,17 +81,17 @@ def address_of(request: Request) -> str:
 
 def count_request(key: str) -> int:
     """Count one more and return how many there are in this window."""
-    if breaker.allows_call():
-        try:
-            pipeline = get_redis_connection("default").pipeline(transaction=False)
-            pipeline.incr(key)
-            pipeline.expire(key, WINDOW_SECONDS + 1)
-            count = int(pipeline.execute()[0])
-        except (RedisError, OSError):
-            breaker.record_failure()
-        else:
-            breaker.record_success()
-            return count
+    return breaker.call(lambda: _count_for_all(key), lambda: _count_for_this_process(key))
+
+
+def _count_for_all(key: str) -> int:
+    pipeline = get_redis_connection("default").pipeline(transaction=False)
+    pipeline.incr(key)
+    pipeline.expire(key, WINDOW_SECONDS + 1)
+    return int(pipeline.execute()[0])
+
+
+def _count_for_this_process(key: str) -> int:
     with _local_lock:
         if len(_local_counts) > 10_000:
             _local_counts.clear()
