@@ -7,7 +7,6 @@ as only its hash is kept.
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from bookings.permissions import (
 )
 from bookings.querysets import BookingQuerySet
 from bookings.services import Buyer, HeldBooking
+from events.requests import network_of
 
 LINK_SALT = "bookings.access.link"
 
@@ -41,17 +41,6 @@ def buyer_of(request: HttpRequest) -> Buyer:
     account = request.user if isinstance(request.user, User) else None
     email = account.email if account else ""
     return Buyer(account=account, email=email, address=network_of(request))
-
-
-def network_of(request: HttpRequest) -> str | None:
-    """What counts as one network address: of IPv6 the first half, as subscribers choose the rest."""
-    address = request.META.get("REMOTE_ADDR")
-    if not address:
-        return None
-    found = ipaddress.ip_address(address)
-    if found.version == 6:
-        found = ipaddress.ip_network((found, 64), strict=False).network_address
-    return str(found)
 
 
 def remember_hold(request: HttpRequest, held: HeldBooking) -> None:

@@ -53,7 +53,7 @@ from bookings.tickets_files import (
 )
 from events.hall import Wish, name_tickets
 from events.models import Event
-from events.requests import HtmxHttpRequest
+from events.requests import HtmxHttpRequest, network_of
 from events.views import event_page
 
 BOOKINGS_PER_PAGE = 20
@@ -303,7 +303,7 @@ def find(request: HttpRequest) -> HttpResponse:
 
 def _finds_too_often(request: HttpRequest, email: str) -> bool:
     # Both are counted each time, so that neither hides the other.
-    by_address = is_too_often(f"find:address:{request.META.get('REMOTE_ADDR')}", FINDS_PER_MINUTE, seconds=60)
+    by_address = is_too_often(f"find:address:{network_of(request)}", FINDS_PER_MINUTE, seconds=60)
     by_email = is_too_often(f"find:email:{email}", FINDS_PER_HOUR_AND_EMAIL, seconds=3600)
     return by_address or by_email
 

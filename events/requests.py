@@ -1,6 +1,8 @@
-"""Requests with what middleware adds to them."""
+"""Requests with what middleware adds to them, and where they come from."""
 
 from __future__ import annotations
+
+import ipaddress
 
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
@@ -8,3 +10,14 @@ from django_htmx.middleware import HtmxDetails
 
 class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
+
+
+def network_of(request: HttpRequest) -> str | None:
+    """What counts as one network address: of IPv6 the first half, as subscribers choose the rest."""
+    address = request.META.get("REMOTE_ADDR")
+    if not address:
+        return None
+    found = ipaddress.ip_address(address)
+    if found.version == 6:
+        found = ipaddress.ip_network((found, 64), strict=False).network_address
+    return str(found)

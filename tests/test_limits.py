@@ -121,6 +121,15 @@ def test_address_is_the_same_however_the_server_writes_it(client: Client, url: s
     assert (same.status_code, other.status_code) == (429, 200)
 
 
+def test_addresses_of_one_ipv6_network_are_one_caller(client: Client, url: str, settings):
+    settings.API_READS_PER_MINUTE = 2
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:1::3", "2001:db8:0:2::1"]
+
+    answers = [client.get(url, REMOTE_ADDR=address).status_code for address in addresses]
+
+    assert answers == [200, 200, 429, 200]
+
+
 def test_limit_holds_without_the_cache(client: Client, url: str, settings):
     settings.API_READS_PER_MINUTE = 2
     limits.breaker.record_failure()

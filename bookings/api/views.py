@@ -16,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from bookings.access import network_of
 from bookings.api.idempotency import answer_again, answer_once
 from bookings.api.serializers import (
     BookingSerializer,
@@ -44,6 +43,7 @@ from bookings.services import (
 )
 from bookings.tasks import apply_notices
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
+from events.requests import network_of
 from events.wake_up import wake_up
 
 TOKEN = OpenApiParameter(

@@ -19,6 +19,7 @@ from bookings.outbox.again import correct_address, send_tickets_again, tickets_m
 from bookings.outbox.forms import AddressForm
 from bookings.outbox.models import Mail
 from bookings.refusals import explain
+from events.requests import network_of
 
 # A mail goes to whom the buyer names, so nobody shall be written to again and again.
 SENDS_PER_HOUR = 3
@@ -62,6 +63,5 @@ def _correct_if_refused(request: HttpRequest, booking: Booking) -> Booking:
 def _is_too_often(request: HttpRequest, booking: Booking) -> bool:
     # Both are counted each time, so that neither hides the other.
     by_booking = is_too_often(f"mail:booking:{booking.pk}", SENDS_PER_HOUR, seconds=3600)
-    caller = request.META.get("REMOTE_ADDR")
-    by_caller = is_too_often(f"mail:address:{caller}", SENDS_PER_HOUR_AND_CALLER, seconds=3600)
+    by_caller = is_too_often(f"mail:address:{network_of(request)}", SENDS_PER_HOUR_AND_CALLER, seconds=3600)
     return by_booking or by_caller

@@ -160,6 +160,17 @@ def test_guessing_references_is_stopped(world: World, cache: str, request: pytes
     assert client.post("/bookings/find/", right).status_code == 429
 
 
+def test_guessing_references_from_one_ipv6_network_is_stopped():
+    def find(address: str) -> int:
+        wrong = {"reference": make_reference(), "email": f"{uuid.uuid4()}@example.org"}
+        return int(Client(REMOTE_ADDR=address).post("/bookings/find/", wrong).status_code)
+
+    answers = [find(f"2001:db8:0:1:{number}::1") for number in range(views.FINDS_PER_MINUTE + 1)]
+
+    assert answers == [404] * views.FINDS_PER_MINUTE + [429]
+    assert find("2001:db8:0:2::1") == 404
+
+
 def test_guessing_links_for_a_new_password_is_stopped(alice: User):
     url = "/accounts/password/reset/key/{}-{}/"
     answers = [Client().post(url.format(1, f"guess-{number}")).status_code for number in range(21)]

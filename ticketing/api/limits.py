@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from events.breaker import CircuitBreaker
+from events.requests import network_of
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -76,7 +77,7 @@ def caller_of(request: Request) -> str:
 
 
 def address_of(request: Request) -> str:
-    return f"address:{request.META.get('REMOTE_ADDR')}"
+    return f"address:{network_of(request)}"
 
 
 def count_request(key: str) -> int:
