@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg, StringAgg
@@ -20,7 +21,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Now
 
 from events import locks
-from events.models import PriceTier, Ticket
+from events.models import Ticket
 from events.querysets import TicketQuerySet, is_available
 
 # The digit of each state in `Snapshot.digits` and, as two bits, in `Snapshot.packed`.
@@ -63,23 +64,22 @@ class Snapshot:
         """Tickets that are or were for sale: all but the ones kept back."""
         return self.available + self.reserved + self.booked
 
-    @property
+    @cached_property
     def packed(self) -> bytes:
         """Two bits per ticket: position p is in byte p // 4, at bits 2 * (p % 4), low bits first."""
         return pack(self.digits)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """A short name of exactly these states; the same states have the same name."""
         return hashlib.blake2b(self.digits.encode(), digest_size=9, person=b"availability").hexdigest()
 
 
-def take_snapshot(event_id: int) -> Snapshot:
-    """The event's tickets as they are now, in two queries.
+def take_snapshot(event_id: int, tiers: Sequence[int]) -> Snapshot:
+    """The event's tickets as they are now, in one query; `tiers` are the ids of all its price tiers.
 
     One more where tickets are locked, and another where positions have gaps.
     """
-    tiers = list(PriceTier.objects.filter(event=event_id).values_list("id", flat=True))
     found = _aggregate(event_id, tiers)
     # Publishing again drops what is no longer sold and moves no other ticket.
     if found["last_position"] is not None and found["last_position"] + 1 != len(found["digits"]):

@@ -5,13 +5,14 @@ id, each field with its own time to live. `HSETEX … FNX` takes all or none in 
 (Valkey 9, Redis 8; https://valkey.io/commands/hsetex/).
 
 No function here raises because of the cache. When it is away, `take` answers `UNKNOWN`,
-`locked_ticket_ids` answers None and the others answer nothing; the caller then asks the
-database alone.
+`locked_ticket_ids` and `last_change` answer None and the others answer nothing; the caller then
+asks the database alone.
 """
 
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -25,16 +26,19 @@ Answer = TypeVar("Answer")
 
 # A process that dies between the lock and the commit blocks a seat for this long.
 LEASE_SECONDS = 5
+# For so long it is remembered that something changed. Nobody keeps a picture for as long.
+CHANGE_SECONDS = 60
 
 # Deletes only the fields that still hold the booking's id, so that nobody gives back
-# the lock of another.
+# the lock of another; and says that something changed.
 RELEASE_SCRIPT = """
 local released = 0
-for i = 2, #ARGV do
+for i = 4, #ARGV do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[1] then
     released = released + redis.call('HDEL', KEYS[1], ARGV[i])
   end
 end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 return released
 """
 
@@ -53,6 +57,11 @@ def lock_key(event_id: int) -> str:
     return f"locks:1:{{{event_id}}}"
 
 
+def change_key(event_id: int) -> str:
+    """Where it says when the event's tickets were last held or given back; beside its locks."""
+    return f"changed:1:{{{event_id}}}"
+
+
 def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResult:
     """Take the locks of all tickets for the lease, or none of them."""
     answer = _set(event_id, ticket_ids, booking_id, "FNX", "EX", LEASE_SECONDS)
@@ -63,14 +72,37 @@ def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResu
 
 def keep(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *, milliseconds: int) -> None:
     """Hold the locks for what is left of the reservation. Only after the row is committed as ours."""
-    if milliseconds > 0 and ticket_ids:
-        _set(event_id, ticket_ids, booking_id, "PX", milliseconds)
+    if milliseconds <= 0 or not ticket_ids:
+        return
+    command = _hsetex(event_id, ticket_ids, booking_id, "PX", milliseconds)
+
+    def keep_and_tell(client: Redis) -> None:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        pipeline.set(change_key(event_id), _new_name(), ex=CHANGE_SECONDS)
+        pipeline.execute()
+
+    _ask(keep_and_tell)
 
 
 def release(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> None:
     """Give back the locks that this booking owns, and no others."""
-    if ticket_ids:
-        _ask(lambda client: client.eval(RELEASE_SCRIPT, 1, lock_key(event_id), str(booking_id), *ticket_ids))
+    if not ticket_ids:
+        return
+    keys = (lock_key(event_id), change_key(event_id))
+    _ask(
+        lambda client: client.eval(
+            RELEASE_SCRIPT, 2, *keys, str(booking_id), _new_name(), CHANGE_SECONDS, *ticket_ids
+        )
+    )
+
+
+def last_change(event_id: int) -> bytes | None:
+    """A name for the last time that tickets of the event were held or given back, new each time.
+
+    None when that was long ago, or the cache does not say.
+    """
+    return cast("bytes | None", _ask(lambda client: client.get(change_key(event_id))))
 
 
 def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
@@ -119,12 +151,20 @@ def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
 
 def _set(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *options: str | int) -> int | None:
     """Write the locks in one command: 1 if all were written, 0 if none, None if unknown."""
+    command = _hsetex(event_id, ticket_ids, booking_id, *options)
+    return _ask(lambda client: _command(client, *command))
+
+
+def _hsetex(
+    event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *options: str | int
+) -> list[str | int]:
     fields = [part for ticket_id in ticket_ids for part in (ticket_id, str(booking_id))]
-    return _ask(
-        lambda client: _command(
-            client, "HSETEX", lock_key(event_id), *options, "FIELDS", len(ticket_ids), *fields
-        )
-    )
+    return ["HSETEX", lock_key(event_id), *options, "FIELDS", len(ticket_ids), *fields]
+
+
+def _new_name() -> str:
+    """One that no change had before, also not one before the cache was flushed."""
+    return secrets.token_hex(8)
 
 
 def _command(client: Redis, *parts: str | int) -> Any:

@@ -183,7 +183,7 @@ def broken(client: Client, monkeypatch):
         def fail(*_facts: Any) -> None:
             raise error
 
-        monkeypatch.setattr("events.api.views.take_snapshot", fail)
+        monkeypatch.setattr("events.pictures.take_snapshot", fail)
         client.raise_request_exception = False
         return client.get(f"/api/v1/events/{make_seated_event().slug}/")
 

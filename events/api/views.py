@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import ListAPIView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,8 +17,9 @@ from rest_framework.views import APIView
 from events.api.filters import TicketFilter
 from events.api.parameters import PAGE_PARAMETERS, StrictFilterBackend, StrictParameters
 from events.api.serializers import AvailabilitySerializer, EventSerializer, TicketSerializer
-from events.availability import Snapshot, changes_since, remember, take_snapshot, with_live_status
+from events.availability import Snapshot, changes_since, remember, with_live_status
 from events.models import Event, Ticket
+from events.pictures import Picture, picture_of
 from events.querysets import TicketQuerySet
 
 
@@ -30,13 +33,9 @@ class EventView(StrictParameters, APIView):
         responses=EventSerializer,
         extensions={"x-problems": ["not_found"]},
     )
-    def get(self, request: Request, slug: str) -> Response:
-        events = Event.objects.published().for_listing().prefetch_related("price_tiers")
-        event = get_object_or_404(events, slug=slug)
-        snapshot = take_snapshot(event.pk)
-        # So that the sale's state and the numbers below it are of the same moment.
-        event.has_available = snapshot.available > 0
-        return Response(EventSerializer(event, context={"event": event, "snapshot": snapshot}).data)
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        picture = picture_or_404(slug)
+        return json_response(picture.once("event as JSON", lambda: describe_event(picture)))
 
 
 class TicketListView(StrictParameters, ListAPIView[Ticket]):
@@ -86,19 +85,47 @@ class AvailabilityView(StrictParameters, APIView):
         responses=AvailabilitySerializer,
         extensions={"x-problems": ["not_found"]},
     )
-    def get(self, request: Request, slug: str) -> Response:
-        event = get_object_or_404(Event.objects.published(), slug=slug)
-        snapshot = take_snapshot(event.pk)
-        remember(snapshot)
-        return Response(describe_snapshot(snapshot, since=request.query_params.get("since")))
+    def get(self, request: Request, slug: str) -> HttpResponse:
+        picture = picture_or_404(slug)
+        snapshot = picture.snapshot
+        picture.once("remembered", lambda: remember(snapshot))
+        since = request.query_params.get("since")
+        changes = None if since is None else changes_since(since, snapshot)
+        if changes is None:
+            return json_response(picture.once("all states as JSON", lambda: describe_states(snapshot)))
+        return json_response(describe_states(snapshot, changes))
 
 
-def describe_snapshot(snapshot: Snapshot, *, since: str | None) -> dict[str, Any]:
-    """The picture in full, or what has changed since another where that is remembered."""
-    changes = None if since is None else changes_since(since, snapshot)
+def picture_or_404(slug: str) -> Picture:
+    try:
+        return picture_of(slug)
+    except Event.DoesNotExist as error:
+        raise Http404 from error
+
+
+def json_response(content: bytes) -> HttpResponse:
+    """An answer that is JSON already."""
+    return HttpResponse(content, content_type=JSONRenderer.media_type)
+
+
+def describe_event(picture: Picture) -> bytes:
+    """The event as JSON, with the numbers of the picture."""
+    event = picture.event
+    described = EventSerializer(event, context={"event": event, "snapshot": picture.snapshot})
+    return as_json(described.data)
+
+
+def describe_states(snapshot: Snapshot, changes: list[tuple[int, int]] | None = None) -> bytes:
+    """The picture as JSON: in full, or what has changed since another."""
     if changes is None:
         states: dict[str, Any] = {"statuses": base64.b64encode(snapshot.packed).decode()}
     else:
         states = {"changes": changes}
     tiers = [{"id": tier, "available": count} for tier, count in snapshot.available_in_tier.items()]
-    return {"version": snapshot.version, "as_of": snapshot.as_of, **states, "price_tiers": tiers}
+    described = {"version": snapshot.version, "as_of": snapshot.as_of, **states, "price_tiers": tiers}
+    return as_json(described)
+
+
+def as_json(described: Any) -> bytes:
+    content: bytes = JSONRenderer().render(described)
+    return content

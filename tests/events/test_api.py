@@ -324,12 +324,12 @@ def test_availability_is_not_sent_again_to_who_has_it(client: Client):
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_availability_takes_three_queries(client: Client, django_assert_num_queries, rows: int):
+def test_availability_takes_two_queries(client: Client, django_assert_num_queries, rows: int):
     event = make_event()
     for number in range(rows):
         make_general_admission(event, 2, name=f"Tier {number}")
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         client.get(path(event, "availability/"))
 
 

@@ -1,0 +1,114 @@
+"""What is made of a large hall's tickets, kept in this process for a moment.
+
+A hall that many look at is read once for all of them and not for each. What is kept is never older than
+`MAX_AGE`, and made anew at once when the lock cache says that tickets were held or given back since
+(`events.locks.last_change`), by whichever process. In a rush that is the case at every read: so that the
+pictures do not cost more than the sale, making them takes no more than a share of the time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from events import locks
+
+# Seconds. Whoever comes to something older waits for the new one.
+MAX_AGE = 1.0
+# Seconds. From this age on one reader makes the next, so that the others need never wait.
+DUE_AGE = 0.5
+# What took a second to make is kept for this many seconds if it may be, whatever changes.
+COST_FACTOR = 10
+# A hall with no more tickets than this is read each time: that costs little, and is never old.
+SMALL_HALL = 2_000
+# So many halls are kept of each kind; the one that was made the longest ago goes first.
+HALLS = 8
+
+
+class OfAHall(Protocol):
+    """Anything that shows the tickets of one event."""
+
+    @property
+    def event_id(self) -> int: ...
+
+    @property
+    def ticket_count(self) -> int: ...
+
+
+Shown = TypeVar("Shown", bound=OfAHall)
+
+
+@dataclass(frozen=True)
+class _Kept(Generic[Shown]):
+    shown: Shown
+    # What `locks.last_change` said before it was made; by the clock of `time.monotonic`, when that was.
+    last_change: bytes | None
+    made_at: float
+    # The seconds that it took.
+    cost: float
+    # Held by whoever makes the next one.
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.made_at
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a new one. Asks the lock cache, unless its answer would change nothing."""
+        age = self.age
+        if age >= MAX_AGE:
+            return True
+        if age < COST_FACTOR * self.cost:
+            return False
+        return age >= DUE_AGE or locks.last_change(self.shown.event_id) != self.last_change
+
+
+class Moments(Generic[Shown]):
+    """Things of one kind by the event's slug, each kept for a moment where its hall is large."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, _Kept[Shown]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, slug: str, make: Callable[[], Shown]) -> Shown:
+        """What is kept for the slug, or what `make` makes now. Raises what `make` raises."""
+        kept = self._kept.get(slug)
+        if kept is None:
+            return self._make(slug, make, None)
+        if not kept.is_due:
+            return kept.shown
+        # One makes it; the others take the last one while they may, and wait if they must.
+        if not kept.turn.acquire(blocking=kept.age >= MAX_AGE):
+            return kept.shown
+        try:
+            newest = self._kept.get(slug)
+            if newest is not None and newest is not kept and not newest.is_due:
+                return newest.shown
+            return self._make(slug, make, kept)
+        finally:
+            kept.turn.release()
+
+    def clear(self) -> None:
+        """Keep nothing of what was kept."""
+        with self._lock:
+            self._kept.clear()
+
+    def _make(self, slug: str, make: Callable[[], Shown], before: _Kept[Shown] | None) -> Shown:
+        # Asked first: what changes while it is made is noticed at the next read.
+        last_change = None if before is None else locks.last_change(before.shown.event_id)
+        began = time.monotonic()
+        shown = make()
+        cost = time.monotonic() - began
+        with self._lock:
+            self._kept.pop(slug, None)
+            if shown.ticket_count > SMALL_HALL:
+                turn = threading.Lock() if before is None else before.turn
+                self._kept[slug] = _Kept(shown, last_change, began, cost, turn)
+                while len(self._kept) > HALLS:
+                    self._kept.popitem(last=False)
+        return shown

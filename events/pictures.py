@@ -1,0 +1,169 @@
+"""One event and the state of all its tickets at one moment: what pages and programs are shown.
+
+`picture_of` reads a hall of up to `moments.SMALL_HALL` tickets each time, and keeps the picture of a
+larger one for a moment, for all readers of this process.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar, cast
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+
+from events.availability import DIGITS, Snapshot, take_snapshot
+from events.models import Event, PriceTier, Ticket
+from events.moments import Moments
+
+Made = TypeVar("Made")
+
+AVAILABLE = DIGITS[Ticket.Status.AVAILABLE]
+# Where the seats are is read again this often: only a changed plan of the venue moves them.
+LAYOUT_SECONDS = 60
+LAYOUTS = 4
+
+
+class SeatState(NamedTuple):
+    """A seat that is sold, and whether it is free; `place` counts along the row, aisles leave a gap."""
+
+    ticket_id: int
+    section: str
+    row_index: int
+    place: int
+    is_free: bool
+
+
+class Place(NamedTuple):
+    """Where a ticket's seat is; and the ticket's place in `Snapshot.digits`."""
+
+    price_tier_id: int
+    section: str
+    row_index: int
+    place: int
+    ticket_id: int
+    position: int
+
+
+class Layout:
+    """Where the seats of an event's tickets are. General admission has none, and is not in it."""
+
+    def __init__(self, event_id: int) -> None:
+        """Reads them all, in one statement."""
+        tickets = Ticket.objects.filter(event=event_id, seat__isnull=False)
+        columns = ("price_tier_id", "seat__section", "seat__row_index", "seat__place", "id", "position")
+        # Sorted here: the database would need as long again, for the same.
+        self.places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
+        self._of_ticket = {place.ticket_id: number for number, place in enumerate(self.places)}
+
+    def find(self, ticket_id: int) -> Place | None:
+        """The seat of a ticket, or None where it has none or is not the event's."""
+        number = self._of_ticket.get(ticket_id)
+        return None if number is None else self.places[number]
+
+    def near(self, seat: Place, rows: int) -> list[Place]:
+        """The seats of its tier and section in its row and `rows` before and behind it, in their order."""
+        block = (seat.price_tier_id, seat.section)
+        first = bisect.bisect_left(self.places, cast("Place", (*block, seat.row_index - rows)))
+        end = bisect.bisect_left(self.places, cast("Place", (*block, seat.row_index + rows + 1)))
+        return self.places[first:end]
+
+
+class Picture:
+    """The tickets of a published event at one moment; more about it is read when it is asked for."""
+
+    def __init__(self, event_id: int, snapshot: Snapshot) -> None:
+        self.event_id = event_id
+        self.snapshot = snapshot
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def ticket_count(self) -> int:
+        return len(self.snapshot.digits)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` makes of this picture, made once for all its readers. Raises what `make` raises."""
+        if name not in self._made:
+            with self._lock:
+                if name not in self._made:
+                    self._made[name] = make()
+        return cast("Made", self._made[name])
+
+    @property
+    def event(self) -> Event:
+        """The event from `for_listing()` with its price tiers. Raises `Event.DoesNotExist` of a draft."""
+        return self.once("event", self._read_event)
+
+    def seats_near(self, ticket_id: int, *, rows: int) -> list[SeatState]:
+        """The seats around a ticket's as they are in this picture, in the order of row and place.
+
+        Those of its tier and section, in its own row and in `rows` before and behind it. Empty for
+        general admission, and for what is no ticket of the event. What is free in the picture may be
+        gone by now: a hold of it decides. The first call reads where the seats are, in one statement,
+        unless that is known from an earlier picture.
+        """
+        seat = self.seat_of(ticket_id)
+        if seat is None:
+            return []
+        digits = self.snapshot.digits
+        return [
+            # A ticket that was made after the picture was taken is not in it, and not free.
+            SeatState(
+                near.ticket_id,
+                near.section,
+                near.row_index,
+                near.place,
+                digits[near.position : near.position + 1] == AVAILABLE,
+            )
+            for near in self._layout.near(seat, rows)
+        ]
+
+    def seat_of(self, ticket_id: int) -> Place | None:
+        """Where a ticket's seat is, or None where it has none or is not the event's."""
+        return self._layout.find(ticket_id)
+
+    @property
+    def _layout(self) -> Layout:
+        def read() -> Layout:
+            minute = int(time.monotonic() // LAYOUT_SECONDS)
+            return _read_layout(self.event_id, self.ticket_count, minute)
+
+        return self.once("layout", read)
+
+    def _read_event(self) -> Event:
+        events = Event.objects.published().for_listing().prefetch_related("price_tiers")
+        event = events.get(pk=self.event_id)
+        # So that the sale's state and the numbers beside it are of the same moment.
+        event.has_available = self.snapshot.available > 0
+        return event
+
+
+@lru_cache(maxsize=LAYOUTS)
+def _read_layout(event_id: int, ticket_count: int, minute: int) -> Layout:
+    """The layout as it was in this minute; of another number of tickets there is another."""
+    return Layout(event_id)
+
+
+_pictures: Moments[Picture] = Moments()
+
+
+def picture_of(slug: str) -> Picture:
+    """The tickets of the event that the public may see. Raises `Event.DoesNotExist`.
+
+    At most a second old, and of now where the event has few tickets. Whatever was held or given back
+    before it was asked for is in it, but for a rush of changes: see `events.moments`. Asks the database
+    for nothing where it is kept.
+    """
+    return _pictures.read(slug, lambda: _take_picture(slug))
+
+
+def _take_picture(slug: str) -> Picture:
+    tiers = PriceTier.objects.filter(event=OuterRef("pk")).order_by("position", "id")
+    found = Event.objects.published().values_list("pk", ArraySubquery(tiers.values("pk")))
+    event_id, tier_ids = found.get(slug=slug)
+    return Picture(event_id, take_snapshot(event_id, tier_ids))

@@ -1,0 +1,121 @@
+"""The picture of an event's tickets: of now for a small hall, of a moment ago for a large one."""
+
+from __future__ import annotations
+
+import pytest
+
+from bookings.services import Buyer, hold_tickets, release_hold
+from events import moments, pictures
+from events.models import Event, Ticket
+from events.pictures import Place, SeatState, picture_of
+from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def all_halls_are_large(monkeypatch) -> None:
+    """And time stands still, so that nothing is due for its age alone."""
+    monkeypatch.setattr(moments, "SMALL_HALL", 0)
+    monkeypatch.setattr(moments.time, "monotonic", lambda: 1000.0)
+
+
+def block(event: Event, position: int) -> None:
+    """A change of which the lock cache knows nothing."""
+    Ticket.objects.filter(event=event, position=position).update(status="blocked")
+
+
+def test_small_hall_is_read_each_time():
+    event = make_seated_event(seats=3)
+    assert picture_of(event.slug).snapshot.digits == "000"
+
+    block(event, 1)
+
+    assert picture_of(event.slug).snapshot.digits == "030"
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_large_hall_is_read_once_for_many(django_assert_num_queries):
+    event = make_seated_event(seats=3)
+    first = picture_of(event.slug)
+    assert first.event.has_available
+
+    with django_assert_num_queries(0):
+        again = picture_of(event.slug)
+        assert (again.event.title, again.snapshot.digits) == (event.title, "000")
+
+    block(event, 1)
+    assert picture_of(event.slug) is first
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_hold_and_release_are_in_the_next_picture(django_capture_on_commit_callbacks):
+    event = make_seated_event(seats=3)
+    picture_of(event.slug)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        held = hold_tickets(event=event, ticket_ids=ticket_ids(event)[:2], buyer=Buyer())
+    assert picture_of(event.slug).snapshot.digits == "110"
+
+    with django_capture_on_commit_callbacks(execute=True):
+        release_hold(booking_id=held.booking.pk)
+    assert picture_of(event.slug).snapshot.digits == "000"
+
+
+def test_draft_has_no_picture():
+    event = make_seated_event(status="draft")
+
+    with pytest.raises(Event.DoesNotExist):
+        picture_of(event.slug)
+
+
+def test_seats_near_are_those_of_the_rows_around_in_order():
+    event = make_event()
+    make_seated(event, rows=4, seats=2)
+    make_seated(event, seats=2, name="Balcony")
+    ids = ticket_ids(event)
+    block(event, 4)
+
+    seats = picture_of(event.slug).seats_near(ids[3], rows=1)
+
+    assert seats == [
+        SeatState(ids[0], "Stalls", 0, 0, True),
+        SeatState(ids[1], "Stalls", 0, 1, True),
+        SeatState(ids[2], "Stalls", 1, 0, True),
+        SeatState(ids[3], "Stalls", 1, 1, True),
+        SeatState(ids[4], "Stalls", 2, 0, False),
+        SeatState(ids[5], "Stalls", 2, 1, True),
+    ]
+
+
+def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
+    event, other = make_event(), make_seated_event()
+    tier = make_seated(event, seats=1)
+    make_general_admission(event, 1)
+    seat, standing = ticket_ids(event)
+    picture = picture_of(event.slug)
+
+    assert picture.seat_of(seat) == Place(tier.pk, "Stalls", 0, 0, seat, 0)
+    assert picture.seat_of(standing) is None
+    assert picture.seats_near(standing, rows=5) == []
+    assert picture.seats_near(ticket_ids(other)[0], rows=5) == []
+
+
+def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):
+    event = make_seated_event(seats=3)
+    first, *_, last = ticket_ids(event)
+    picture_of(event.slug).seats_near(first, rows=0)
+    picture = picture_of(event.slug)
+
+    with django_assert_num_queries(0):
+        assert len(picture.seats_near(last, rows=0)) == 3
+
+
+def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
+    event = make_seated_event(seats=2)
+    picture = picture_of(event.slug)
+    make_seated(event, seats=1, name="Balcony")
+    newest = ticket_ids(event)[-1]
+    pictures._read_layout.cache_clear()
+
+    assert [seat.is_free for seat in picture.seats_near(newest, rows=0)] == [False]
