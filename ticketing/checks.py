@@ -6,6 +6,7 @@ The ones that have to ask a server run with `--deploy` alone: a plain `check` ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from celery import current_app
@@ -14,18 +15,22 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connection
+from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django_redis import get_redis_connection
 from kombu.exceptions import OperationalError as BrokerError
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from bookings.outbox.models import Mail
 from events.models import Event, PriceTier
 
 MINIMUM_POSTGRESQL = 15
 # Long enough for 256 bits in any alphabet that people use.
 MINIMUM_KEY_LENGTH = 50
 MINIMUM_KEY_CHARACTERS = 5
+# A mail that is put off is not due; one that is due and lies so long has no worker.
+PATIENCE_FOR_MAILS = timedelta(minutes=10)
 STRIPE_KEYS = ("rk_live_", "sk_live_", "rk_test_", "sk_test_")
 STRIPE_API_BASE = "https://api.stripe.com"
 
@@ -114,6 +119,29 @@ def check_postgresql(
 
 
 @register(Tags.database, deploy=True)
+def check_durability(
+    app_configs: AppConfigs, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """What is committed must outlast a crash: buyers have been told of it."""
+    unsafe = "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off' ORDER BY name"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(unsafe, [["fsync", "full_page_writes", "synchronous_commit"]])
+            names = [name for (name,) in cursor]
+    except DatabaseError:
+        # Said by check_postgresql.
+        return []
+    return [
+        Error(
+            f"PostgreSQL may forget what buyers were told: {name} is off.",
+            hint=f"Leave {name} on, for the server and for the role.",
+            id="holdfast.E004",
+        )
+        for name in names
+    ]
+
+
+@register(Tags.database, deploy=True)
 def check_somebody_can_pay(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
     """Whoever sells tickets for money needs a gateway; a house with free events needs none."""
     if settings.PAYMENT_GATEWAY in settings.PAYMENT_GATEWAYS:
@@ -149,6 +177,25 @@ def check_broker(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.async_support, deploy=True)
+def check_mails(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
+    """Mails have a worker of their own, which must run."""
+    try:
+        oldest = Mail.objects.due().filter(next_attempt_at__lt=Now() - PATIENCE_FOR_MAILS).first()
+    except DatabaseError:
+        # Before the first migration, or without a database, there is no mail.
+        return []
+    if oldest is None:
+        return []
+    return [
+        CheckWarning(
+            f"A mail has waited since {oldest.next_attempt_at:%Y-%m-%d %H:%M} UTC, and nobody sends it.",
+            hint="Start the worker of the queue holdfast-mails: deploy/holdfast-mails.service.",
+            id="holdfast.W008",
+        )
+    ]
 
 
 @register(Tags.security, deploy=True)

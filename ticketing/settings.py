@@ -209,6 +209,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_DEFAULT_QUEUE = "holdfast"
+# A pile of mails, or a mail server that hangs, must not keep the workers from the money.
+CELERY_TASK_ROUTES = {"outbox.*": {"queue": "holdfast-mails"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_TIMEOUT = 0.5

@@ -23,7 +23,3 @@ class MailQuerySet(QuerySet["Mail"]):
         is_unclaimed = Q(claimed_until=None) | Q(claimed_until__lte=Now())
         due = self.filter(is_unclaimed, state="waiting", next_attempt_at__lte=Now())
         return due.annotate(database_now=Now()).order_by("is_bulk", "next_attempt_at")
-
-    def being_sent(self) -> Self:
-        """Claimed by a worker, which is sending them, or died a moment ago."""
-        return self.filter(claimed_until__gt=Now())

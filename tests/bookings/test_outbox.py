@@ -285,26 +285,6 @@ def test_server_that_fails_each_mail_is_left_in_peace_after_three(server):
     assert sorted(Mail.objects.values_list("attempts", flat=True)) == [0, 0, 1, 1, 1]
 
 
-def test_no_more_than_two_workers_send_at_once(server):
-    event = make_event()
-    make_general_admission(event, 4, price="0.00")
-    for number in range(4):
-        make_booked(f"buyer{number}@example.org", event=event)
-    server.may_answer.clear()
-    workers = [threading.Thread(target=run_together, args=[[sending.send_mails]]) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    wait_until(lambda: Mail.objects.being_sent().count() == 2)
-
-    assert sending.send_mails() == 0
-    assert Mail.objects.being_sent().count() == 2
-
-    server.may_answer.set()
-    for worker in workers:
-        worker.join()
-    assert len(server.taken) == 4
-
-
 def test_server_that_hangs_costs_a_timeout_and_no_mail(server):
     make_booked()
     server.is_hanging = True
@@ -532,7 +512,7 @@ def test_tickets_are_not_mailed_once_the_event_is_over(server):
     assert the_mail().error == "The event is over."
 
 
-def test_worker_s_task_is_on_the_timetable(settings):
+def test_worker_s_tasks_are_on_the_timetable(settings):
     assert {"outbox.send_mails", "outbox.queue_reminders"} <= settings.CELERY_BEAT_SCHEDULE.keys()
 
 

@@ -1,5 +1,5 @@
 """The whole way of a payment with nothing stood in for: a web server, the sandbox's notice over HTTP,
-a Celery worker in a process of its own, and the mail with the tickets."""
+the Celery workers in processes of their own, and the mail with the tickets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from events import wake_up
 from tests.factories import make_seated_event, ticket_ids
 from tests.utils import assert_audit_is_clean, reloaded
 from ticketing.local.engines import Valkey
+from ticketing.local.processes import commands
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,8 +46,11 @@ def _worker(tmp_path, live_server, settings, mail_folder) -> Iterator[None]:
 
 
 @contextmanager
-def working(folder: Path, site: str, mail_folder: Path, *, broker: str) -> Iterator[None]:
-    """A Celery worker with its timetable, on this test's database and cache, for this test's server."""
+def working(folder: Path, site: str, mail_folder: Path, *, broker: str, **more: str) -> Iterator[None]:
+    """The workers and the timetable, on this test's database and cache, for this test's server.
+
+    With the command lines of `make run`, and one slot each; `more` is of the mails' worker alone.
+    """
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
@@ -55,13 +59,17 @@ def working(folder: Path, site: str, mail_folder: Path, *, broker: str) -> Itera
         "WORKER_DATABASE_NAME": connection.settings_dict["NAME"],
         "CELERY_BROKER_URL": broker,
     }
-    command = [sys.executable, "-m", "celery", "-A", "ticketing", "worker", "--beat", "--pool", "solo"]
-    command += ["--loglevel", "warning", "--schedule", str(folder / "schedule")]
-    with (folder / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    told = commands(0)
+    told["worker"] += ["--beat", "--schedule", str(folder / "schedule")]
+    with (folder / "worker.log").open("wb") as log, ExitStack() as started:
+        for name, mine in [("worker", {}), ("mails", more)]:
+            command = [sys.executable, *told[name], "--pool", "solo"]
+            process = subprocess.Popen(command, env=environment | mine, stdout=log, stderr=log)
+            # For one that hangs where a test failed.
+            started.callback(process.kill)
+            started.callback(process.wait, timeout=30)
+            started.callback(process.terminate)
         yield
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def wait_until(fact: Callable[[], bool], *, seconds: float = 120) -> None:
@@ -95,6 +103,30 @@ def test_notice_books_captures_and_mails_without_the_buyer_coming_back(pay_with_
     assert "To: buyer@example.org" in mails[0]
     assert f"/bookings/{booking.pk}/" in mails[0]
     assert_audit_is_clean()
+
+
+def test_payments_are_finished_while_the_mails_wait_for_a_mail_server_that_hangs(
+    tmp_path, live_server, settings, mail_folder, pay_with_card
+):
+    settings.SITE_URL = live_server.url
+    free = make_seated_event(seats=1, price="0.00")
+    waiting = hold_tickets(event=free, ticket_ids=ticket_ids(free), buyer=BUYER).booking
+    start_payment(booking_id=waiting.pk)
+    booked = Mail.objects.filter(kind="booked")
+    may_go = tmp_path / "the mail server answers"
+    stuck = {"EMAIL_MAY_GO": str(may_go), "WORKER_EMAIL_BACKEND": "tests.bookings.stuck_mails.StuckMails"}
+
+    with working(tmp_path, live_server.url, mail_folder, broker=django_settings.CELERY_BROKER_URL, **stuck):
+        wait_until(lambda: booked.filter(booking=waiting).exclude(claimed_until=None).exists())
+        booking = paid_booking(pay_with_card)
+        wait_until(lambda: Payment.objects.get(booking=booking).status == "captured")
+
+        assert set(booked.values_list("booking", "state")) == {
+            (waiting.pk, "waiting"),
+            (booking.pk, "waiting"),
+        }
+        may_go.touch()
+        wait_until(lambda: booked.filter(state="sent").count() == 2)
 
 
 @pytest.fixture

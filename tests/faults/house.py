@@ -48,7 +48,7 @@ class Plan:
 
 
 class House(Site):
-    """Web server, worker, beat and gateway as `make run` starts them, over a PostgreSQL and a Valkey."""
+    """Web server, workers, beat and gateway as `make run` starts them, over a PostgreSQL and a Valkey."""
 
     def __init__(self, folder: Path, database: Postgres, plan: Plan) -> None:
         self.database = database
@@ -69,13 +69,15 @@ class House(Site):
         told = commands(self.port, schedule=folder / "schedule")
         self.web = self.program("web", told["web"])
         self.worker = self.program("worker", told["worker"])
+        # What waits for the worker that takes the money shall not be told of this one.
+        self.mails = self.program("mails", told["mails"], WORKER_READY_FILE=str(folder / "mails-ready"))
         self.beat = self.program("beat", told["beat"])
         words = ["-m", "tests.faults.middleman", str(middle_port), str(self.cache.socket)]
         self.middleman = self.program("middleman", words) if plan.has_middleman else None
 
     @property
     def programs(self) -> list[Program]:
-        usual = [self.gateway, self.web, self.worker, self.beat]
+        usual = [self.gateway, self.web, self.worker, self.mails, self.beat]
         return [self.middleman, *usual] if self.middleman else usual
 
     @property

@@ -224,13 +224,13 @@ def disk_full(house: House) -> Iterator[None]:
 # --- Worker, beat, broker -------------------------------------------------------------------
 
 
-@fault("worker and beat killed, each 6 s", shows_no_error, timed=(sells_on,), seconds=18)
+@fault("workers and beat killed, each 6 s", shows_no_error, timed=(sells_on,), seconds=18)
 def worker_and_beat_killed(house: House) -> Iterator[None]:
-    def kill_both() -> None:
-        for program in (house.worker, house.beat):
+    def kill_all() -> None:
+        for program in (house.worker, house.mails, house.beat):
             program.send(signal.SIGKILL)
 
-    with again_and_again(6, kill_both):
+    with again_and_again(6, kill_all):
         yield
 
 
@@ -296,10 +296,9 @@ def deploy(house: House) -> Iterator[None]:
     old = house.web_workers()
     house.manage("migrate", "--noinput", DJANGO_SETTINGS_MODULE="tests.faults.next_release")
     os.kill(house.web.pid, signal.SIGHUP)
-    house.worker.stop()
-    house.worker.start()
-    house.beat.stop()
-    house.beat.start()
+    for program in (house.worker, house.mails, house.beat):
+        program.stop()
+        program.start()
     yield
     assert not any(process.is_running() for process in old), "the web server has processes of before"
 

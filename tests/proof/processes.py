@@ -27,6 +27,7 @@ GRANIAN = [
     "8",
 ]
 CELERY = ["-m", "celery", "--quiet", "--app", "ticketing", "worker", "--beat", "--concurrency", "2"]
+CELERY += ["--queues", "holdfast,holdfast-mails"]
 
 
 def free_port() -> int:

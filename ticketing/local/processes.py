@@ -1,4 +1,4 @@
-"""The web server, the Celery worker and beat, side by side under honcho.
+"""The web server, the Celery workers and beat, side by side under honcho.
 
 A program of its own, so that a signal to it ends the application while the engines are still up.
 """
@@ -20,6 +20,9 @@ from ticketing.local.leash import follow_parent, leashed
 from ticketing.local.paths import LOCAL
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+# How many mails go out at once.
+MAIL_SENDERS = 2
 
 
 def commands(port: int, schedule: Path = LOCAL / "beat-schedule") -> dict[str, list[str]]:
@@ -49,9 +52,15 @@ def commands(port: int, schedule: Path = LOCAL / "beat-schedule") -> dict[str, l
         "--app",
         "ticketing",
     ]
+
+    def worker(queue: str, concurrency: int) -> list[str]:
+        name = ["--queues", queue, "--hostname", f"{queue}@%h"]
+        return [*celery, "worker", *name, "--concurrency", str(concurrency), "--loglevel", "warning"]
+
     return {
         "web": [*granian, "ticketing.wsgi:application"],
-        "worker": [*celery, "worker", "--concurrency", str(workers), "--loglevel", "warning"],
+        "worker": worker("holdfast", workers),
+        "mails": worker("holdfast-mails", MAIL_SENDERS),
         "beat": [*celery, "beat", "--schedule", str(schedule), "--pidfile=", "--loglevel", "warning"],
     }
 
