@@ -20,9 +20,11 @@ from bookings.sandbox.signing import SIGNATURE_HEADER, sign
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-# Longer than a delivery can take, so that two workers do not send one notice at once.
-CLAIM = timedelta(seconds=15)
+# What waits behind it in the same queue is the money.
+TURN_SECONDS = 5
+POST_SECONDS = 5
+# Longer than two copies take at worst, so that two workers do not send one notice at once.
+CLAIM = timedelta(seconds=60)
 LONGEST_DELAY = 3600
 
 
@@ -52,21 +54,22 @@ def is_notice_mode(text: str) -> bool:
 
 
 def deliver_notices() -> int:
-    """Send the notices that are due; returns how many were accepted."""
-    return sum(_deliver(notice) for notice in _claim_due())
+    """Send the notices that are due, for a turn; returns how many were accepted."""
+    started, accepted = time.monotonic(), 0
+    while time.monotonic() - started < TURN_SECONDS and (notice := _claim_next()):
+        accepted += _deliver(notice)
+    return accepted
 
 
-def _claim_due() -> list[SandboxNotice]:
-    """Take due notices off the queue for a while: another worker leaves them alone."""
-    due = SandboxNotice.objects.filter(delivered_at=None, next_attempt_at__lte=Now()).order_by(
-        "next_attempt_at"
-    )
+def _claim_next() -> SandboxNotice | None:
+    """Take one due notice off the queue for a while: another worker leaves it alone."""
+    due = SandboxNotice.objects.filter(delivered_at=None, next_attempt_at__lte=Now())
     with transaction.atomic():
-        claimed = list(due.select_for_update(skip_locked=True)[:BATCH])
-        SandboxNotice.objects.filter(pk__in=[notice.pk for notice in claimed]).update(
-            next_attempt_at=Now() + CLAIM, attempts=F("attempts") + 1
-        )
-    return claimed
+        notice = due.select_for_update(skip_locked=True).order_by("next_attempt_at").first()
+        if notice is not None:
+            claim = {"next_attempt_at": Now() + CLAIM, "attempts": F("attempts") + 1}
+            SandboxNotice.objects.filter(pk=notice.pk).update(**claim)
+    return notice
 
 
 def _deliver(notice: SandboxNotice) -> bool:
@@ -97,7 +100,8 @@ def _post(notice: SandboxNotice) -> bool:
     }
     url = settings.SITE_URL + reverse("payment-webhook", args=["sandbox"])
     try:
-        return httpx.post(url, content=body, headers=headers, timeout=5).status_code == httpx.codes.OK
+        answer = httpx.post(url, content=body, headers=headers, timeout=POST_SECONDS)
     except httpx.HTTPError as error:
         logger.warning("Notice %s was not accepted: %s", notice.pk, error)
         return False
+    return answer.status_code == httpx.codes.OK
