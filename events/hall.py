@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import groupby
 
@@ -67,6 +67,7 @@ class Row:
 class Hall:
     """Everything there is to choose from, and the rows of the sections that are open."""
 
+    ticket_count: int
     tiers: Sequence[TierOffer]
     sections: Sequence[SectionOffer]
     open_sections: Sequence[tuple[SectionOffer, Sequence[Row]]] = ()
@@ -84,17 +85,19 @@ def read_hall(event: Event, *, section: str, wish: Wish) -> Hall:
     """
     tiers = {tier.pk: TierOffer(tier) for tier in event.price_tiers.all()}
     sections: dict[str, SectionOffer] = {}
+    ticket_count = 0
     for name, tier_id, total, available in _count_tickets(event):
+        ticket_count += total
         tiers[tier_id].available += available
         if name is not None:
             found = sections.setdefault(name, SectionOffer(name))
             found.available += available
             found.total += total
             found.prices.add(tiers[tier_id].tier.price)
-    hall = Hall(list(tiers.values()), sorted(sections.values(), key=_as_people_count))
+    hall = Hall(ticket_count, list(tiers.values()), sorted(sections.values(), key=_as_people_count))
     opened = _sections_to_open(hall, event, section, wish)
     rows = _read_rows(event, opened)
-    return Hall(hall.tiers, hall.sections, [(sections[name], found) for name, found in rows])
+    return replace(hall, open_sections=[(sections[name], found) for name, found in rows])
 
 
 def name_tickets(event: Event, ticket_ids: Iterable[int]) -> list[Ticket]:

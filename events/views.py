@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
 from events.descriptions import render_description
-from events.hall import Wish, name_tickets, read_hall
+from events.hall import Hall, Wish, name_tickets, read_hall
 from events.models import Category, Event, Venue
+from events.moments import Moments
 from events.posters import draw_poster
 from events.querysets import PUBLIC_STATUSES
 from events.requests import HtmxHttpRequest
 
 SOON = 12
 CITIES = 14
+# The page of a session is its own, and htmx is given a part of it.
+PAGE_VARIES = ["HX-Request", "Cookie"]
 
 
 @require_safe
@@ -46,8 +53,44 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """An event; `?section=` opens one section of a large hall."""
+    if is_like_anybodys(request):
+        return _pages.read(slug, lambda: _draw_page(request, slug)).answer(request)
     event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
     return event_page(request, event, section=request.GET.get("section", ""))
+
+
+def is_like_anybodys(request: HtmxHttpRequest) -> bool:
+    """Whether everybody who has no session sees the same page at this address, but for the CSRF token."""
+    is_plain = not (request.htmx or request.META["QUERY_STRING"])
+    return is_plain and settings.SESSION_COOKIE_NAME not in request.COOKIES
+
+
+class DrawnPage:
+    """The page of an event for a visitor without a session. Each answer has a CSRF token of its own."""
+
+    # Stands where the token belongs. Nobody can write it into a title or a description.
+    TOKEN = secrets.token_hex(32)
+
+    def __init__(self, event: Event, hall: Hall, html: str) -> None:
+        self.event_id = event.pk
+        self.ticket_count = hall.ticket_count
+        self._parts = html.split(self.TOKEN)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        # A page without a form needs no token, and leaves no cookie.
+        html = get_token(request).join(self._parts) if len(self._parts) > 1 else self._parts[0]
+        response = HttpResponse(html)
+        patch_vary_headers(response, PAGE_VARIES)
+        return response
+
+
+_pages: Moments[DrawnPage] = Moments()
+
+
+def _draw_page(request: HtmxHttpRequest, slug: str) -> DrawnPage:
+    event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
+    context = page_context(event) | {"csrf_token": DrawnPage.TOKEN}
+    return DrawnPage(event, context["hall"], render_to_string("events/detail.html", context, request))
 
 
 def event_page(
@@ -59,13 +102,21 @@ def event_page(
     status: int = 200,
 ) -> HttpResponse:
     """The page of an event from `for_listing()`, with the buyer's wish where it was refused."""
+    is_part = request.htmx and not request.htmx.history_restore_request
+    template = "events/_seats.html" if is_part else "events/detail.html"
+    response = render(request, template, page_context(event, section=section, wish=wish), status=status)
+    patch_vary_headers(response, PAGE_VARIES)
+    return response
+
+
+def page_context(event: Event, *, section: str = "", wish: Wish | None = None) -> dict[str, Any]:
     wish = wish or Wish()
     named = (
         {ticket.pk: ticket for ticket in name_tickets(event, [*wish.lost, *wish.suggestion])}
         if wish.refusal
         else {}
     )
-    context: dict[str, Any] = {
+    return {
         "event": event,
         "venue": event.venue,
         "hall": read_hall(event, section=section, wish=wish),
@@ -76,11 +127,6 @@ def event_page(
         "quantities": range(1, event.max_tickets_per_booking + 1),
         "description": render_description(event.description),
     }
-    is_part = request.htmx and not request.htmx.history_restore_request
-    template = "events/_seats.html" if is_part else "events/detail.html"
-    response = render(request, template, context, status=status)
-    patch_vary_headers(response, ["HX-Request"])
-    return response
 
 
 @require_safe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +89,23 @@ def test_change_is_in_the_next_that_is_read(clock: Clock, change: str):
         give_back_a_ticket()
 
     assert [shown.read("hall", paint).number for _ in range(3)] == [2, 2, 2]
+
+
+def test_change_by_another_process_is_in_the_next_that_is_read(clock: Clock):
+    shown, paint = Moments[Shown](), Painter(clock)
+    assert shown.read("hall", paint).number == 1
+
+    program = f"""
+import django
+django.setup()
+from uuid import uuid4
+from events import locks
+locks.keep({EVENT}, [1], uuid4(), milliseconds=60_000)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+    assert locks.locked_ticket_ids(EVENT) == {1}
+    assert [shown.read("hall", paint).number for _ in range(2)] == [2, 2]
 
 
 def test_change_while_it_is_made_is_in_the_next(clock: Clock):
