@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from csp.utils import build_policy
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -14,32 +19,40 @@ from ticketing.api.errors import is_api
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Directives = dict[str, list[str]]
 
+# Written once: an answer costs no more for having one.
 # Nothing is done with what programs read; opened as a page, a picture or file may do nothing either.
-POLICY_OF_PROGRAMS: Directives = {
+_OF_PROGRAMS: Directives = {
     "default-src": [NONE],
     "base-uri": [NONE],
     "form-action": [NONE],
     "frame-ancestors": [NONE],
 }
+POLICY_OF_PROGRAMS = build_policy(_OF_PROGRAMS)
 # The documentation's library writes styles, and has pictures in them.
-POLICY_OF_DOCUMENTATION: Directives = {**POLICY_OF_PROGRAMS, "script-src": [SELF], "connect-src": [SELF]}
-POLICY_OF_DOCUMENTATION |= {
-    "style-src": [SELF, UNSAFE_INLINE],
-    "img-src": [SELF, "data:"],
-    "font-src": [SELF],
-}
+POLICY_OF_DOCUMENTATION = build_policy(
+    {
+        **_OF_PROGRAMS,
+        "script-src": [SELF],
+        "connect-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+    }
+)
 # The admin's library writes styles, and reads the expressions in its pages as programs (Alpine).
-POLICY_OF_THE_OFFICE: Directives = {
-    "default-src": [SELF],
-    "script-src": [SELF, UNSAFE_EVAL],
-    "style-src": [SELF, UNSAFE_INLINE],
-    "img-src": [SELF, "data:"],
-    "object-src": [NONE],
-    "frame-src": [NONE],
-    "base-uri": [NONE],
-    "form-action": [SELF],
-    "frame-ancestors": [NONE],
-}
+POLICY_OF_THE_OFFICE = build_policy(
+    {
+        "default-src": [SELF],
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "frame-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+)
 
 # Rights of a browser that no page here asks for; the camera is the door's alone.
 NEVER_ASKED_FOR = (
@@ -93,23 +106,34 @@ class SecurityHeadersMiddleware:
 
 
 class PolicyMiddleware:
-    """Chooses the Content-Security-Policy of an answer; django-csp writes it."""
+    """The Content-Security-Policy of every answer."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        policy = policy_for(request)
-        if policy is not None:
-            response._csp_config = policy  # type: ignore[attr-defined]
+        # Django's own pages about an error, which a developer reads, write styles.
+        if not (response.status_code in {404, 500} and settings.DEBUG):
+            response.headers.setdefault("Content-Security-Policy", policy_for(request))
         return response
 
 
-def policy_for(request: HttpRequest) -> Directives | None:
-    """The policy of what is not one of the site's own pages, which have the one in the settings."""
+def policy_for(request: HttpRequest) -> str:
+    """The policy of the site's own pages, or of what is none of them."""
     if request.path.startswith("/api/docs/"):
         return POLICY_OF_DOCUMENTATION
     if request.path.startswith("/admin/"):
         return POLICY_OF_THE_OFFICE
-    return POLICY_OF_PROGRAMS if is_api(request) else None
+    return POLICY_OF_PROGRAMS if is_api(request) else policy_of_the_site()
+
+
+@cache
+def policy_of_the_site() -> str:
+    return build_policy(settings.CONTENT_SECURITY_POLICY["DIRECTIVES"])
+
+
+@receiver(setting_changed)
+def _forget_policy(*, setting: str, **_facts: Any) -> None:
+    if setting == "CONTENT_SECURITY_POLICY":
+        policy_of_the_site.cache_clear()

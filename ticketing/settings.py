@@ -89,7 +89,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ticketing.security_headers.SecurityHeadersMiddleware",
-    "csp.middleware.CSPMiddleware",
     "ticketing.security_headers.PolicyMiddleware",
     "ticketing.middleware.ClientAddressMiddleware",
     "ticketing.middleware.ApiHeadersMiddleware",
