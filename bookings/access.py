@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from bookings.buyers import Buyer
 from bookings.models import Booking, User
 from bookings.permissions import (
     SESSION_TOKENS,
@@ -24,7 +25,7 @@ from bookings.permissions import (
     bookings_visible_to,
 )
 from bookings.querysets import BookingQuerySet
-from bookings.services import Buyer, HeldBooking
+from bookings.services import HeldBooking
 from events.requests import network_of
 
 LINK_SALT = "bookings.access.link"

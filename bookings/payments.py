@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bookings.books import promise_refund, record
+from bookings.buyers import Buyer, check_limit
 from bookings.exceptions import GatewayUnavailable, LimitExceeded, NotOnSale
 from bookings.gateways import (
     GatewayError,
@@ -33,8 +34,6 @@ from bookings.outbox.services import queue_mail
 from bookings.querysets import PaymentQuerySet
 from bookings.retrying import BATCH, back_off, work_through
 from bookings.services import (
-    Buyer,
-    check_limit,
     close_hold,
     database_time,
     give_back_locks_after_commit,

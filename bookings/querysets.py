@@ -13,17 +13,6 @@ if typing.TYPE_CHECKING:
     from bookings.models import Booking, Payment, PaymentNotice, Refund, User
 
 
-def counts_towards_limit() -> Q:
-    """What counts when a buyer's tickets are counted: live holds and booked bookings."""
-    # The states first, by themselves: that is the condition of the indexes for it.
-    return Q(status__in=["reserved", "booked"]) & (Q(status="booked") | Q(expires_at__gt=Now()))
-
-
-def held_or_lapsed_lately(lately: timedelta) -> Q:
-    """Live holds, and those that ended unpaid less than `lately` ago, whether anything swept them or not."""
-    return Q(status__in=["reserved", "expired"], expires_at__gt=Now() - lately)
-
-
 class BookingQuerySet(QuerySet["Booking"]):
     """Bookings by their life and by whose they are."""
 
@@ -36,7 +25,8 @@ class BookingQuerySet(QuerySet["Booking"]):
         return self.filter(status="reserved", expires_at__lte=Now())
 
     def counting_towards_limit(self) -> Self:
-        return self.filter(counts_towards_limit())
+        # As `bookings.buyers` counts. The states first: that is the condition of the indexes for it.
+        return self.filter(Q(status="booked") | Q(expires_at__gt=Now()), status__in=["reserved", "booked"])
 
     def of_account(self, account: User) -> Self:
         return self.filter(account=account)

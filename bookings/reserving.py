@@ -11,16 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-import psycopg
 from django.conf import settings
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
 from django.db.models.functions import Coalesce, Now
 
 from bookings.exceptions import NotOnSale, TicketsUnavailable
 from bookings.models import Booking, BookingItem
+from bookings.statements import execute
 from events.models import Event, PriceTier, Seat, Ticket
 
 # What `events.querysets.is_available` says.
@@ -154,9 +151,7 @@ def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **pi
         "address": booking.client_address,
         "currency": event.currency,
     }
-    with _kept_plan_cursor() as cursor:
-        cursor.execute(statement, {**values, **picked})
-        row = cursor.fetchone()
+    row = execute(statement, {**values, **picked}).fetchone()
     if row is None:
         raise NotOnSale
     status, on_sale_at, off_sale_at, now, expires_at, total, created_at, facts = row
@@ -166,18 +161,6 @@ def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **pi
     booking.expires_at, booking.created_at, booking.total = expires_at, created_at, total
     booking._state.adding = False
     return Reserved([_item(booking, event, *fact) for fact in facts], now)
-
-
-def _kept_plan_cursor() -> CursorWrapper:
-    """A cursor whose parameters the server sees, so that it keeps the statement's plan.
-
-    Django's own writes them into the text. Plans are kept where `OPTIONS` has a `prepare_threshold`.
-    """
-    connection.ensure_connection()
-    cursor: Any = psycopg.Cursor(connection.connection)
-    return (
-        connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
-    )
 
 
 def _item(

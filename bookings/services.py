@@ -11,15 +11,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
+from bookings.buyers import Buyer, check_limit
 from bookings.exceptions import (
     AlreadyBooked,
     BookingClosed,
@@ -34,14 +36,12 @@ from bookings.models import (
     Booking,
     BookingItem,
     IdempotencyKey,
-    User,
     hash_secret,
     make_access_token,
 )
 from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
-from bookings.querysets import counts_towards_limit, held_or_lapsed_lately
 from bookings.reserving import Reserved, check_on_sale, reserve_any, reserve_tickets
 from events import locks
 from events.models import Event, PriceTier, Ticket
@@ -53,21 +53,8 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
-# What a guest let lapse unpaid counts against the network address for so long.
-LAPSED_COUNTS_FOR = timedelta(minutes=30)
-# Guests who give an e-mail address are, behind one network address, so many times as many.
-NAMED_TICKETS_PER_ADDRESS = 10
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class Buyer:
-    """Who asks: an account, else an e-mail address, else only a network address."""
-
-    account: User | None = None
-    email: str = ""
-    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +92,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
-        with transaction.atomic():
+        with _in_transaction():
             return _reserve(
                 event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
             )
@@ -149,7 +136,9 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
                 suggestion=choose_scattered(free, quantity) or [],
             )
         try:
-            return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
+            # Undone where it fails: the rows that it locked would be out of order with the next.
+            with transaction.atomic():
+                return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
         except TicketsUnavailable:
             continue
     raise TicketsUnavailable(available=tier.tickets.available().count())
@@ -161,7 +150,7 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         # Behind what this process sold last; from the beginning once that found too few.
         after = _sold_lately.get(tier.pk, 0) if attempt == 0 else 0
         try:
-            with transaction.atomic():
+            with _in_transaction():
                 held = _reserve(
                     event,
                     uuid4(),
@@ -179,6 +168,14 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         # Enough are free, but locked by buyers who may yet roll back: look again.
         time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311  # Jitter, not a secret.
     raise TicketsUnavailable(available=left)
+
+
+def _in_transaction() -> AbstractContextManager[Any]:
+    """The caller's transaction, else one of its own.
+
+    Without a savepoint: a refusal has written nothing that would have to be undone.
+    """
+    return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 
 def _reserve(
@@ -210,57 +207,6 @@ def _reserve(
 def _mail_way_back(booking: Booking) -> None:
     """Once for each address that a hold has had, and only if it is still a hold by then."""
     queue_mail(Mail.Kind.RESERVED, booking, key=booking.email, delay=WAY_BACK_AFTER)
-
-
-@dataclass(frozen=True)
-class Limit:
-    """How many tickets of an event may count together, and what counts: bookings that match `whose`."""
-
-    who: str
-    whose: Q
-    tickets: int
-
-
-def limits_of(event: Event, buyer: Buyer) -> list[Limit]:
-    """What bounds this buyer: an account, else an e-mail address, and for guests the network address too.
-
-    A guest can make up addresses; so what one network may hold at a time is bounded for those
-    who give one as well, and what it let lapse counts on for a while: whoever holds without
-    ever paying soon holds nothing.
-    """
-    if buyer.account is not None:
-        whose = Q(account=buyer.account) & counts_towards_limit()
-        return [Limit(f"account:{buyer.account.pk}", whose, event.max_tickets_per_booking)]
-    limits = []
-    if buyer.email:
-        whose = Q(email=buyer.email) & counts_towards_limit()
-        limits.append(Limit(f"email:{buyer.email}", whose, event.max_tickets_per_booking))
-    if buyer.address:
-        whose = Q(account=None, client_address=buyer.address) & held_or_lapsed_lately(LAPSED_COUNTS_FOR)
-        named = NAMED_TICKETS_PER_ADDRESS if buyer.email else 1
-        whose &= ~Q(email="") if buyer.email else Q(email="")
-        limits.append(
-            Limit(f"address:{named}:{buyer.address}", whose, named * settings.HOLD_TICKETS_PER_ADDRESS)
-        )
-    return limits
-
-
-def check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
-    """Raise `LimitExceeded` if the buyer would have more of this event than allowed.
-
-    Counted under an advisory lock of the buyer, as a count alone guards nothing against two
-    requests at once.
-    """
-    for limit in limits_of(event, buyer):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"limit:{event.pk}:{limit.who}"]
-            )
-        counted = Booking.objects.filter(limit.whose, event=event)
-        if besides is not None:
-            counted = counted.exclude(pk=besides)
-        if BookingItem.objects.filter(booking__in=counted, refund=None).count() + adding > limit.tickets:
-            raise LimitExceeded(limit=limit.tickets)
 
 
 def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:

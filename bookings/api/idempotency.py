@@ -14,8 +14,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -26,6 +25,7 @@ from rest_framework.response import Response
 
 from bookings.exceptions import BoxOfficeError, GatewayUnavailable, InvalidTickets
 from bookings.models import IDEMPOTENCY_LIFETIME, IdempotencyKey
+from bookings.statements import execute
 from events.api.parameters import InvalidParameter
 
 HEADER = "Idempotency-Key"
@@ -38,6 +38,21 @@ NOT_KEPT = (InvalidTickets, GatewayUnavailable)
 
 # A claim whose request has not answered by then is taken to be of one that died.
 CLAIM = timedelta(seconds=30)
+
+LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(lock)s, 0))"
+FIND = f"""
+    SELECT fingerprint, status_code, body, created_at FROM bookings_idempotencykey
+    WHERE caller = %(caller)s AND key = %(key)s
+        AND created_at > statement_timestamp() - interval '{IDEMPOTENCY_LIFETIME.total_seconds()} seconds'
+"""  # noqa: S608  # A constant.
+# Over the claim, or over a key whose day is past.
+KEEP = """
+    INSERT INTO bookings_idempotencykey AS kept (caller, key, fingerprint, status_code, body, created_at)
+    VALUES (%(caller)s, %(key)s, %(fingerprint)s, %(status)s::smallint, %(body)s::jsonb, clock_timestamp())
+    ON CONFLICT (caller, key) DO UPDATE SET (fingerprint, status_code, body, created_at)
+        = (excluded.fingerprint, excluded.status_code, excluded.body, excluded.created_at)
+    RETURNING id
+"""
 
 Perform = Callable[[], Response]
 Refuse = Callable[[Exception], Response]
@@ -64,7 +79,7 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
 
     One transaction holds the key's lock, the work and the stored answer: a crash leaves all of it
     or nothing, and after an unknown COMMIT asking again tells. `refuse` makes the answer for a
-    `BoxOfficeError`, whose own work is rolled back before the refusal is stored.
+    `BoxOfficeError`, which `perform` raises only where it has written nothing, or undone it.
     """
     key = read_key(request)
     if key is None:
@@ -72,7 +87,7 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
     with transaction.atomic():
         if (first := _locked_first_answer(request, caller, key)) is not None:
             return first
-        return _answer_and_keep(request, caller, key, transaction.atomic()(perform), refuse)
+        return _answer_and_keep(request, caller, key, perform, refuse)
 
 
 def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Refuse) -> Response:
@@ -87,12 +102,12 @@ def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Ref
     with transaction.atomic():
         if (first := _locked_first_answer(request, caller, key)) is not None:
             return first
-        claim = keep_answer(request, caller, key)
+        claimed = keep_answer(request, caller, key)
     try:
         return _answer_and_keep(request, caller, key, perform, refuse)
     except BaseException:
         # Nothing to say again: the same key may be tried anew.
-        IdempotencyKey.objects.filter(pk=claim.pk, status_code=None).delete()
+        IdempotencyKey.objects.filter(pk=claimed, status_code=None).delete()
         raise
 
 
@@ -136,44 +151,34 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
     Raises `KeyReused` where the key stands for another request, and `RequestInProgress` where
     that is still being answered.
     """
-    kept = IdempotencyKey.objects.filter(
-        caller=caller, key=key, created_at__gt=Now() - IDEMPOTENCY_LIFETIME
-    ).first()
+    kept = execute(FIND, {"caller": caller, "key": key}).fetchone()
     if kept is None:
         return None
-    if kept.fingerprint != fingerprint(request):
+    kept_fingerprint, status, body, created_at = kept
+    if kept_fingerprint != fingerprint(request):
         raise KeyReused
-    if kept.status_code is None:
-        if timezone.now() - kept.created_at < CLAIM:
+    if status is None:
+        if timezone.now() - created_at < CLAIM:
             raise RequestInProgress
         return None
-    content_type = "application/problem+json" if kept.status_code >= 400 else None
+    content_type = "application/problem+json" if status >= 400 else None
     return Response(
-        kept.body,
-        status=kept.status_code,
-        headers={"Idempotent-Replayed": "true"},
-        content_type=content_type,
+        json.loads(body), status=status, headers={"Idempotent-Replayed": "true"}, content_type=content_type
     )
 
 
-def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> IdempotencyKey:
-    """Store the answer under the key; without one, the claim that it is being worked on."""
-    kept = IdempotencyKey(
-        caller=caller,
-        key=key,
-        fingerprint=fingerprint(request),
-        status_code=None if answer is None else answer.status_code,
+def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> int:
+    """Store the answer under the key; without one, the claim that it is being worked on. Gives its id."""
+    values = {
+        "caller": caller,
+        "key": key,
+        "fingerprint": fingerprint(request),
+        "status": None if answer is None else str(answer.status_code),
         # As it was sent, to the last digit of its times.
-        body=None if answer is None else json.loads(JSONRenderer().render(answer.data)),
-        created_at=timezone.now(),
-    )
-    # One statement; over the claim, or over a key whose day is past.
-    return IdempotencyKey.objects.bulk_create(
-        [kept],
-        update_conflicts=True,
-        unique_fields=["caller", "key"],
-        update_fields=["fingerprint", "status_code", "body", "created_at"],
-    )[0]
+        "body": None if answer is None else JSONRenderer().render(answer.data).decode(),
+    }
+    kept: int = execute(KEEP, values).fetchone()[0]
+    return kept
 
 
 def fingerprint(request: Request) -> str:
@@ -185,8 +190,5 @@ def fingerprint(request: Request) -> str:
 
 def _lock(caller: str, key: str) -> bool:
     """Take the key's lock until the transaction ends; False when another request has it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency:{caller}:{key}"]
-        )
-        return bool(cursor.fetchone()[0])
+    [is_ours] = execute(LOCK, {"lock": f"idempotency:{caller}:{key}"}).fetchone()
+    return bool(is_ours)

@@ -22,6 +22,12 @@ from events.models import Event
 
 PRINTABLE_ADDRESS = re.compile(r"[\x21-\x7e]+")
 
+# What a hold needs of an event; without the long texts.
+FIND_EVENT = """
+    SELECT id, slug, title, venue_id, currency, max_tickets_per_booking, max_extensions
+    FROM events_event WHERE slug = %s
+"""
+
 # --- Input ------------------------------------------------------------------------------
 
 
@@ -56,7 +62,7 @@ class HoldSerializer(StrictSerializer):
 
     def validate_event(self, slug: str) -> Event:
         # A draft is found too: it is not on sale, which the box office says.
-        event = Event.objects.filter(slug=slug).first()
+        event = next(iter(Event.objects.raw(FIND_EVENT, [slug])), None)
         if event is None:
             raise serializers.ValidationError(_("There is no such event."), code="does_not_exist")
         return event
@@ -146,18 +152,15 @@ class BookedTicketSerializer(serializers.ModelSerializer[BookingItem]):
         ]
 
     def get_code(self, item: BookingItem) -> str | None:
-        return sign_code(item) if self._is_live(item) else None
+        return sign_code(item) if is_live(item.booking, item) else None
 
     @extend_schema_field({"type": ["string", "null"], "format": "uri"})
     def get_qr_svg_url(self, item: BookingItem) -> str | None:
-        if not self._is_live(item):
+        if not is_live(item.booking, item):
             return None
         return reverse(
             "api:ticket-qr", args=[item.booking_id, item.ticket_id], request=self.context.get("request")
         )
-
-    def _is_live(self, item: BookingItem) -> bool:
-        return is_live(self.context["booking"], item)
 
 
 class PaymentStateSerializer(serializers.Serializer[Payment]):
@@ -199,7 +202,7 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
     status = serializers.ChoiceField(source="current_status", choices=Booking.Status.choices)
     server_time = serializers.DateTimeField(source="database_now")
     extensions_left = serializers.SerializerMethodField()
-    tickets = serializers.SerializerMethodField()
+    tickets = BookedTicketSerializer(source="items", many=True, read_only=True)
     payment = serializers.SerializerMethodField()
 
     class Meta:
@@ -220,11 +223,6 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
 
     def get_extensions_left(self, booking: Booking) -> int:
         return booking.extensions_left if booking.current_status == Booking.Status.RESERVED else 0
-
-    @extend_schema_field(BookedTicketSerializer(many=True))
-    def get_tickets(self, booking: Booking) -> Any:
-        context = {**self.context, "booking": booking}
-        return BookedTicketSerializer(booking.items.all(), many=True, context=context).data
 
     @extend_schema_field(PaymentStateSerializer(allow_null=True))
     def get_payment(self, booking: Booking) -> Any:

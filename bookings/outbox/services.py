@@ -12,13 +12,13 @@ What each kind's text needs in `facts`, beyond the booking (all of it may be lef
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from bookings.models import Booking
 from bookings.outbox.models import Mail
@@ -44,16 +44,9 @@ def queue_mail(
     """
     if not booking.email:
         return
-    mail = Mail(
-        kind=kind,
-        booking=booking,
-        key=f"{kind}:{booking.pk}:{key}",
-        facts=facts or {},
-        is_bulk=kind in BULK,
-        next_attempt_at=Now() + delay,
-    )
-    Mail.objects.bulk_create([mail], ignore_conflicts=True)
-    if not delay and not mail.is_bulk:
+    is_bulk = kind in BULK
+    _insert("VALUES (%s::uuid)", [booking.pk], kind, key, facts, is_bulk=is_bulk, delay=delay)
+    if not delay and not is_bulk:
         send_soon_after_commit()
 
 
@@ -70,21 +63,38 @@ def queue_mails(
         chosen, parameters = wanted.query.sql_with_params()
     except EmptyResultSet:
         return 0
+    queued = _insert(chosen, parameters, kind, key, facts, is_bulk=True)
+    if queued:
+        send_soon_after_commit()
+    return queued
+
+
+def _insert(
+    bookings: str,
+    parameters: Sequence[Any],
+    kind: Mail.Kind,
+    key: str,
+    facts: dict[str, Any] | None,
+    *,
+    is_bulk: bool,
+    delay: timedelta = timedelta(0),
+) -> int:
+    """Queue a mail for each booking whose id the SQL `bookings` gives; returns how many are new."""
+    told = json.dumps(facts or {}, cls=DjangoJSONEncoder)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO outbox_mail (id, kind, booking_id, key, facts, is_bulk, state, attempts,
                 next_attempt_at, error, "to", subject, text, html, message_id, created_at)
-            SELECT gen_random_uuid(), %s, chosen.id, %s || ':' || chosen.id || ':' || %s, %s, true, 'waiting',
-                0, statement_timestamp(), '', '', '', '', '', '', statement_timestamp()
-            FROM ({chosen}) AS chosen (id)
+            SELECT gen_random_uuid(), %s, chosen.id, %s || ':' || chosen.id || ':' || %s, %s, %s, 'waiting',
+                0, statement_timestamp() + %s * interval '1 second', '', '', '', '', '', '',
+                statement_timestamp()
+            FROM ({bookings}) AS chosen (id)
             ON CONFLICT (key) DO NOTHING
-            """,  # noqa: S608  # The subquery is compiled by Django, its values are parameters.
-            [str(kind), str(kind), key, json.dumps(facts or {}, cls=DjangoJSONEncoder), *parameters],
+            """,  # noqa: S608  # Constant, or compiled by Django; all values are parameters.
+            [str(kind), str(kind), key, told, is_bulk, delay.total_seconds(), *parameters],
         )
         queued: int = cursor.rowcount
-    if queued:
-        send_soon_after_commit()
     return queued
 
 

@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings as configured
 from django.test import Client
 
-from bookings import services
+from bookings import buyers, services
 from bookings.keys import make_key
 from bookings.models import Booking, User
 from events.models import Event
@@ -133,8 +133,8 @@ def test_one_network_holds_so_many_for_the_nameless_and_ten_times_as_many_for_th
 
 def test_figures_are_the_ones_that_are_stated():
     assert configured.HOLD_TICKETS_PER_ADDRESS == 100
-    assert services.NAMED_TICKETS_PER_ADDRESS == 10
-    assert timedelta(minutes=30) == services.LAPSED_COUNTS_FOR
+    assert buyers.NAMED_TICKETS_PER_ADDRESS == 10
+    assert timedelta(minutes=30) == buyers.LAPSED_COUNTS_FOR
     assert timedelta(minutes=10) == services.HOLD
     stated = (configured.BASE_DIR / "docs/security.md").read_text()
     assert "100 tickets" in stated

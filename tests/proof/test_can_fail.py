@@ -110,8 +110,8 @@ BROKEN: dict[str, tuple[Story, list[tuple[ModuleType, str, str, str]]]] = {
             (
                 reserving,
                 "_reserve",
-                "cursor.execute(statement,",
-                "cursor.execute(statement.replace(IS_FREE, 'true'),",
+                "execute(statement,",
+                "execute(statement.replace(IS_FREE, 'true'),",
             ),
         ],
     ),
