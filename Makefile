@@ -40,7 +40,7 @@ faults: venv ## break real parts in the middle of a sale (ARGS="cache-killed" br
 	@bin/faketime
 	@exec $(VENV)/python -W ignore -m tests.faults $(ARGS)
 
-bench: venv ## measure the speed, as shares of what the engines can do (JSON=file)
+bench: venv ## measure the speed, as shares of what the engines can do (JSON=file, SMALL=1 for a look at it)
 	@exec $(LOCAL) test $(VENV)/python -m benchmarks
 
 attack: venv chromium ## attack the site as strangers do, and look our packages up in the advisories (EXAMPLES=50)

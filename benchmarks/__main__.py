@@ -22,15 +22,23 @@ def main() -> None:
         import django
 
         django.setup()
-        from benchmarks.measures import measure
+        from benchmarks.measures import House, measure_rates
+        from benchmarks.memory import measure_memory
         from benchmarks.report import Report
+        from benchmarks.season import measure_season
         from benchmarks.server import serving
+        from benchmarks.sizes import SMALL, Sizes
 
         prepare()
+        its = House(SMALL if os.environ.get("SMALL") else Sizes())
         report = Report()
         report.begin()
-        with serving() as address:
-            measure(address, report)
+        with serving() as server:
+            measure_rates(server.address, report, its)
+        # What a worker's memory has grown by is told of one that has answered nothing yet.
+        with serving() as server:
+            measure_memory(server, report, its)
+            measure_season(server.address, report, its)
         if path := os.environ.get("JSON"):
             report.write(Path(path))
 

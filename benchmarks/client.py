@@ -1,6 +1,8 @@
 """A small HTTP/1.1 client on asyncio's streams, for load that costs its own machine little.
 
 One client has one keep-alive connection, as a buyer has one: requests follow one another on it.
+It speaks with any server over any network; `benchmarks/load.py` speaks with our own alone, and gives
+all of that up for what a request costs it.
 """
 
 from __future__ import annotations

@@ -7,92 +7,138 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-from django.db import connection
-
-from benchmarks import house
+from benchmarks import bulk, database, house
+from benchmarks.contention import measure_contention
 from benchmarks.limit import transactions_per_second
-from benchmarks.load import Outcome, each_once, for_seconds, message, play
+from benchmarks.load import Outcome, each_once, expect, for_seconds, message, play
 from benchmarks.report import Report
-from events.models import Event
+from benchmarks.requests import Address, ask, guest_hold, hold
+from benchmarks.sizes import Sizes
+from events.models import Event, PriceTier
 
 CONNECTIONS = 16
-SECONDS = 5.0
-HOLDS = 1000
-BOOKINGS = "/api/v1/bookings/"
-Address = tuple[str, int]
 
 
 class House:
     """The events and buyers that all measures share."""
 
-    def __init__(self) -> None:
-        self.arena = house.make_event("arena", house.make_venue("arena", 20_000))
-        self.field = house.make_event("field", house.make_venue("field"), standing=20_000)
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.arena = house.make_event("arena", house.make_venue("arena", sizes.seats))
+        self.field = house.make_event("field", house.make_venue("field"), standing=sizes.standing)
         self.seats = iter(house.ticket_ids(self.arena))
-        self.keys = itertools.cycle(house.make_keys(HOLDS))
-        self.standing = self.field.price_tiers.get().pk
+        self.keys = itertools.cycle(house.make_keys(2 * sizes.holds))
+        self.standing: PriceTier = self.field.price_tiers.get()
+        bulk.make_season(sizes.few_events, tickets=sizes.tickets)
         # As the server's own housekeeping has done wherever a sale was prepared in good time.
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+        database.analyze()
 
     def pairs(self, count: int) -> list[list[int]]:
         """So many pairs of neighbouring seats that nobody has held yet."""
         return [[next(self.seats), next(self.seats)] for _ in range(count)]
 
+    def holds(self, pairs: list[list[int]]) -> Iterator[bytes]:
+        """A hold of each of these pairs of the arena's seats, by an account's key."""
+        return (hold(self.arena.slug, {"tickets": pair}, key=next(self.keys)) for pair in pairs)
 
-def measure(address: Address, report: Report) -> None:
-    """Everything, in one run over one house."""
-    its = House()
+
+def measure_rates(address: Address, report: Report, its: House) -> None:
+    """All that is measured as requests a second, and what a crowd does."""
     _warm_up(address)
-    empty_page = _read(address, "/empty/")
-    empty_api = _read(address, "/api/v1/empty/")
+    seconds = its.sizes.seconds
+    empty_page = _read(address, "/empty/", seconds)
+    empty_api = _read(address, "/api/v1/empty/", seconds)
     report.note("an empty Django view", empty_page)
     report.note("an empty DRF view", empty_api)
-    _measure_holds(address, report, its)
-    _measure_reads(address, report, its.arena, empty_page, empty_api)
+    seated = _measure_holds(address, report, its)
+    _measure_standing(address, report, its, seated)
+    _measure_connections(address, report, its)
+    measure_contention(address, report, its.sizes, seated)
+    _measure_reads(address, report, its, empty_page, empty_api)
 
 
-def _measure_holds(address: Address, report: Report, its: House) -> None:
+def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
+    """Holds of seats, and of the same seats once more; returns the outcome of those that got them."""
+    each = its.sizes.holds // 10
     with tempfile.TemporaryDirectory() as folder:
-        pairs = its.pairs(CONNECTIONS * 100)
+        pairs = its.pairs(CONNECTIONS * each)
         limit = transactions_per_second(
-            Path(folder), event=its.arena.pk, first_ticket=pairs[0][0], clients=CONNECTIONS, each=100
+            Path(folder), event=its.arena.pk, first_ticket=pairs[0][0], clients=CONNECTIONS, each=each
         )
     report.limit("pgbench, the same writes", limit)
-    taken = its.pairs(HOLDS)
-    seated = play(
-        address, CONNECTIONS, each_once(_holds(its, its.arena, [{"tickets": pair} for pair in taken]))
-    )
+    taken = its.pairs(its.sizes.holds)
+    seated = play(address, CONNECTIONS, each_once(its.holds(taken)))
     expect(seated, 201)
     report.add("hold of 2 seats", seated, limit, "pgbench", 0.20)
-    standing = {"price_tier": its.standing, "quantity": 2}
-    general = play(address, CONNECTIONS, each_once(_holds(its, its.field, [standing] * HOLDS)))
-    expect(general, 201)
-    report.add("hold of 2 standing", general, seated.rate, "seated hold", 0.80)
-    guests = [{"tickets": pair} for pair in taken]
-    refused = play(address, CONNECTIONS, each_once(_holds(its, its.arena, guests, as_guest=True)))
+    guests = (guest_hold(its.arena.slug, {"tickets": pair}, number) for number, pair in enumerate(taken))
+    since = database.database_time()
+    refused = play(address, CONNECTIONS, each_once(guests))
+    asked, connections = database.connections_used(since)
     expect(refused, 409)
     report.add("refused hold, a guest", refused, seated.rate, "seated hold", 3.0)
+    report.bound("connections that it asks", asked, connections, "those to the database", 0.0)
+    return seated
+
+
+def _measure_standing(address: Address, report: Report, its: House, seated: Outcome) -> None:
+    """Holds at the beginning, in the middle and at the very end of a large tier without seats."""
+    outcomes = []
+    holds = its.sizes.holds
+    for left in (its.sizes.standing, its.sizes.standing // 2 + holds, 2 * holds):
+        bulk.sell_until(its.standing, left=left)
+        wish = {"price_tier": its.standing.pk, "quantity": 2}
+        requests = (hold(its.field.slug, wish, key=next(its.keys)) for _ in range(holds))
+        outcomes.append(play(address, CONNECTIONS, each_once(requests)))
+        expect(outcomes[-1], 201)
+    first, middle, last = outcomes
+    report.add("hold of 2 standing, the first", first, seated.rate, "seated hold", 0.80)
+    report.add("hold of 2 standing, halfway", middle, first.rate, "the first", 0.90)
+    report.add("hold of 2 standing, the last", last, first.rate, "the first", 0.90)
+
+
+def _measure_connections(address: Address, report: Report, its: House) -> None:
+    """The same holds by few buyers at once and by many."""
+    outcomes = []
+    for connections in its.sizes.connections:
+        count = max(its.sizes.holds, 3 * connections)
+        outcomes.append((connections, play(address, connections, each_once(its.holds(its.pairs(count))))))
+        expect(outcomes[-1][1], 201)
+    (fewest, calm), *busier = outcomes
+    report.note(f"hold, {fewest} connections", calm)
+    for connections, outcome in busier:
+        report.add(f"hold, {connections} connections", outcome, calm.rate, f"{fewest}'s rate", 0.80)
+        growth = connections / fewest
+        report.bound(
+            f"p99, {connections} connections",
+            outcome.percentile(99),
+            growth * calm.percentile(99),
+            f"{growth:.0f} times {fewest}'s p99",
+            1.0,
+        )
 
 
 def _measure_reads(
-    address: Address, report: Report, arena: Event, empty_page: Outcome, empty_api: Outcome
+    address: Address, report: Report, its: House, empty_page: Outcome, empty_api: Outcome
 ) -> None:
-    page = _read(address, f"/events/{arena.slug}/")
-    report.add("event page, 20,000 seats", page, empty_page.rate, "empty view", 0.50)
-    event = _read(address, f"/api/v1/events/{arena.slug}/")
+    seconds = its.sizes.seconds
+    page = _read(address, f"/events/{its.arena.slug}/", seconds)
+    report.add(f"event page, {its.sizes.seats} seats", page, empty_page.rate, "empty view", 0.50)
+    event = _read(address, f"/api/v1/events/{its.arena.slug}/", seconds)
     report.add("event JSON", event, empty_api.rate, "empty DRF", 0.50)
-    path = f"/api/v1/events/{arena.slug}/availability/"
-    version = json.loads(ask(address, path))["version"]
-    since = _read(address, f"{path}?since={version}")
+    since = _read(address, changes_path(address, its.arena), seconds)
     report.add("availability, since", since, empty_api.rate, "empty DRF", 0.50)
     searches = (message("GET", f"/api/v1/events/?q=benchmark+{number}") for number in itertools.count())
-    search = play(address, CONNECTIONS, for_seconds(searches, SECONDS))
+    search = play(address, CONNECTIONS, for_seconds(searches, seconds))
     expect(search, 200)
     report.add("search, every query new", search, empty_api.rate, "empty DRF", 0.10)
+
+
+def changes_path(address: Address, event: Event) -> str:
+    """Where to ask what has changed in the event's availability since now."""
+    path = f"/api/v1/events/{event.slug}/availability/"
+    version = json.loads(ask(address, path))["version"]
+    return f"{path}?since={version}"
 
 
 def _warm_up(address: Address) -> None:
@@ -101,42 +147,7 @@ def _warm_up(address: Address) -> None:
         play(address, CONNECTIONS, each_once(iter([message("GET", path)] * CONNECTIONS)))
 
 
-def _read(address: Address, path: str) -> Outcome:
-    outcome = play(address, CONNECTIONS, for_seconds(itertools.repeat(message("GET", path)), SECONDS))
+def _read(address: Address, path: str, seconds: float) -> Outcome:
+    outcome = play(address, CONNECTIONS, for_seconds(itertools.repeat(message("GET", path)), seconds))
     expect(outcome, 200)
     return outcome
-
-
-def _holds(
-    its: House, event: Event, wishes: list[dict[str, Any]], *, as_guest: bool = False
-) -> Iterator[bytes]:
-    """A request for each wish: of an account by its key, or of a guest from a network address of its own."""
-    for number, wish in enumerate(wishes):
-        headers = {"Idempotency-Key": str(uuid4())}
-        if as_guest:
-            headers["X-Forwarded-For"] = f"10.1.{number // 250}.{number % 250 + 1}"
-        else:
-            headers["Authorization"] = f"Token {next(its.keys)}"
-        yield message(
-            "POST", BOOKINGS, headers=headers, body=json.dumps({"event": event.slug, **wish}).encode()
-        )
-
-
-def ask(address: Address, path: str) -> bytes:
-    """The body of one answer."""
-    bodies: list[bytes] = []
-
-    def script(_number: int, answer: Any) -> bytes | None:
-        if answer is None:
-            return message("GET", path)
-        bodies.append(answer.body)
-        return None
-
-    play(address, 1, script)
-    return bodies[0]
-
-
-def expect(outcome: Outcome, status: int) -> None:
-    """Raise where anything else was answered: a rate of errors is no rate."""
-    if set(outcome.statuses) != {status}:
-        raise RuntimeError(f"expected only {status}, and got {dict(outcome.statuses)}")

@@ -6,6 +6,7 @@ A program of its own, so that a signal to it ends the application while the engi
 import contextlib
 import functools
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -21,6 +22,10 @@ from ticketing.local.paths import LOCAL
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+# How many connections a web worker takes in: those of idle browsers are among them, and whoever is
+# beyond them waits until one of them hangs up. Each is an open file, of which half are ours to give.
+OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+CONNECTIONS = 2048 if OPEN_FILES == resource.RLIM_INFINITY else min(2048, OPEN_FILES // 2)
 # How many mails go out at once.
 MAIL_SENDERS = 2
 
@@ -41,6 +46,7 @@ def commands(port: int, schedule: Path = LOCAL / "beat-schedule") -> dict[str, l
         str(port),
     ]
     granian += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws"]
+    granian += ["--backlog", "4096", "--backpressure", str(CONNECTIONS)]
     granian += ["--respawn-failed-workers", "--workers-kill-timeout", "3", "--log-level", "error"]
     # Celery warns of root. Here that is the person's own choice, for a server on their own machine.
     celery = [
