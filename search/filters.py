@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import django_filters
@@ -80,7 +81,13 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Event
         fields: list[str] = []
-        form = SearchForm
+
+    @classmethod
+    @cache
+    def get_form_class(cls) -> type[SearchForm]:
+        """Made once: the library makes a class for each request."""
+        fields = {name: narrow.field for name, narrow in cls.base_filters.items()}
+        return type("EventFilterForm", (SearchForm,), fields)
 
     def filter_queryset(self, queryset: EventQuerySet) -> EventQuerySet:
         queryset = queryset.published()

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from search.index import TextQuery
-
 if TYPE_CHECKING:
     from events.querysets import EventQuerySet
 
@@ -23,13 +21,21 @@ MIN_LETTERS = 3
 MIN_LIKENESS = 0.65
 
 # Trigrams leave out what is nothing alike, and cheaply; they are poor at swapped letters, so
-# they have no say in which word is the nearest.
+# they have no say in which word is the nearest. The words of all events are read only where a
+# typed one is unknown.
 SIMILAR_WORDS = """
     WITH vocabulary AS MATERIALIZED (
         SELECT DISTINCT word FROM search_searchdocument, unnest(string_to_array(names, ' ')) AS word
         WHERE event_id IN ({matching})
+    ),
+    unknown AS MATERIALIZED (
+        SELECT typed FROM unnest(%s::text[]) AS typed
+        WHERE NOT EXISTS (
+            SELECT FROM search_searchdocument
+            WHERE vector @@ search_query(typed, false) AND event_id IN ({matching})
+        )
     )
-    SELECT typed, word FROM unnest(%s::text[]) AS typed CROSS JOIN LATERAL (
+    SELECT typed, word FROM unknown CROSS JOIN LATERAL (
         SELECT word, similarity(word, folded) AS likeness
         FROM vocabulary, (SELECT search_fold(typed) AS folded OFFSET 0) AS once
         ORDER BY likeness DESC, word LIMIT 50
@@ -44,22 +50,18 @@ def correct_typing(text: str, matching: EventQuerySet) -> str | None:
     Only the names of those events are looked at, so that no draft gives a word away.
     """
     words = dict.fromkeys(word for word in WORD.findall(text) if len(word) >= MIN_LETTERS)
-    unknown = [
-        word
-        for word in list(words)[:MAX_WORDS]
-        if not matching.filter(search_document__vector=TextQuery(word)).exists()
-    ]
-    corrections = _nearest_words(unknown, matching) if unknown else {}
+    corrections = _corrections(list(words)[:MAX_WORDS], matching) if words else {}
     if not corrections:
         return None
     return WORD.sub(lambda found: corrections.get(found[0], found[0]), text)
 
 
-def _nearest_words(unknown: list[str], matching: EventQuerySet) -> dict[str, str]:
+def _corrections(typed_words: list[str], matching: EventQuerySet) -> dict[str, str]:
+    """For each word that no event has, the nearest that one has, where any is near; in one statement."""
     sql, parameters = matching.order_by().values("pk").query.sql_with_params()
     similar: defaultdict[str, list[str]] = defaultdict(list)
     with connection.cursor() as database:
-        database.execute(SIMILAR_WORDS.format(matching=sql), [*parameters, unknown])
+        database.execute(SIMILAR_WORDS.format(matching=sql), [*parameters, typed_words, *parameters])
         for typed, word in database.fetchall():
             similar[typed].append(word)
     return {

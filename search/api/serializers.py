@@ -68,6 +68,7 @@ class FacetsSerializer(serializers.Serializer[Any]):
     month = MonthFacetSerializer(many=True)
 
 
+# For the OpenAPI document; the view writes all but the events directly.
 class SearchResultSerializer(serializers.Serializer[Any]):
     """A page of events, and facts about all that were found."""
 

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from events.api.parameters import StrictParameters
 from events.models import Event
 from search.api.parameters import NAMES, SEARCH_PARAMETERS, SUGGEST_PARAMETERS, check_form
-from search.api.serializers import SearchResultSerializer, SuggestionsSerializer
+from search.api.serializers import EventSummarySerializer, SearchResultSerializer, SuggestionsSerializer
 from search.filters import EventFilter
 from search.forms import SuggestForm
 from search.queries import SearchResult, search_events
@@ -33,7 +33,7 @@ class EventSearchView(StrictParameters, APIView):
     def get(self, request: Request) -> Response:
         asked = EventFilter(request.query_params, queryset=Event.objects.all())
         check_form(request.query_params, asked.form)
-        return Response(SearchResultSerializer(describe(request, search_events(asked))).data)
+        return Response(describe(request, search_events(asked)))
 
 
 class SuggestView(StrictParameters, APIView):
@@ -55,16 +55,15 @@ class SuggestView(StrictParameters, APIView):
 
 
 def describe(request: Request, found: SearchResult) -> dict[str, object]:
-    """What the serializer reads: the cursors as addresses, and no member that says nothing."""
+    """What `SearchResultSerializer` tells of: the cursors as addresses, and no member that says nothing."""
     here = request.build_absolute_uri()
-    described: dict[str, object] = {
+    correction = {} if found.did_you_mean is None else {"did_you_mean": found.did_you_mean}
+    return {
         "next": found.next and replace_query_param(here, "cursor", found.next),
         "previous": found.previous and replace_query_param(here, "cursor", found.previous),
         "count": found.count,
         "count_is_exact": found.count_is_exact,
+        **correction,
         "facets": found.facets,
-        "results": found.events,
+        "results": EventSummarySerializer(found.events, many=True).data if found.events else [],
     }
-    if found.did_you_mean is not None:
-        described["did_you_mean"] = found.did_you_mean
-    return described

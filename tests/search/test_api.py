@@ -87,13 +87,21 @@ def test_search_makes_three_queries(
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_correction_costs_three_queries_more(
+def test_correction_costs_two_queries_more(
     client: Client, rows: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     make_rows(rows)
-    # Whether the word is known, the words like it, and the second count.
-    with django_assert_num_queries(6):
+    # The words like the one that no event has, and the second count.
+    with django_assert_num_queries(5):
         assert ask(client, q="jaazz")["count"] == rows
+
+
+def test_finding_nothing_takes_two_queries_however_many_words(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    make_rows(1)
+    with django_assert_num_queries(2):
+        assert ask(client, q="jazz qqqq xxxx")["count"] == 0
 
 
 @pytest.mark.parametrize("rows", [1, 3])
