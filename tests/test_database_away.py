@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -13,7 +16,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 
 from ticketing import middleware
-from ticketing.database_away import Watch, is_database_away
+from ticketing.database_away import Watch, is_database_away, says_anything
 from ticketing.local.engines import Postgres
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +30,7 @@ def wait_until(fact: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def test_request_without_an_end_is_cut_off_from_the_database():
-    watch = Watch(suspicious=0.2, patience=0.5)
+    watch = Watch(suspicious=0.2, silent=5, patience=0.5)
     began = time.monotonic()
 
     with pytest.raises(OperationalError) as caught, watch.over_request(), connection.cursor() as cursor:
@@ -42,7 +45,7 @@ def test_request_without_an_end_is_cut_off_from_the_database():
 
 
 def test_request_after_one_that_took_long_is_left_alone():
-    watch = Watch(suspicious=0.2, patience=2)
+    watch = Watch(suspicious=0.2, silent=5, patience=2)
     with watch.over_request():
         time.sleep(1.5)
 
@@ -66,8 +69,21 @@ def server(monkeypatch) -> Iterator[Postgres]:
     engine.stop()
 
 
+@contextmanager
+def frozen(server: Postgres) -> Iterator[None]:
+    postmaster = psutil.Process(server.pid)
+    processes = [postmaster, *postmaster.children()]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
 def test_frozen_database_is_noticed_and_so_is_its_return(server):
-    watch = Watch(suspicious=0.5, patience=60)
+    watch = Watch(suspicious=0.1, silent=0.5, patience=60)
     errors, is_connected, is_frozen = [], threading.Event(), threading.Event()
 
     def ask() -> None:
@@ -84,19 +100,63 @@ def test_frozen_database_is_noticed_and_so_is_its_return(server):
     asking = threading.Thread(target=ask)
     asking.start()
     is_connected.wait()
-    postmaster = psutil.Process(server.pid)
-    frozen = [postmaster, *postmaster.children()]
-    for process in frozen:
-        process.suspend()
-    is_frozen.set()
+    with frozen(server):
+        is_frozen.set()
 
-    asking.join(timeout=20)
-    assert [is_database_away(error) for error in errors] == [True]
-    wait_until(lambda: watch.is_database_silent)
+        asking.join(timeout=20)
+        assert [is_database_away(error) for error in errors] == [True]
+        wait_until(lambda: watch.is_database_silent)
 
-    for process in frozen:
-        process.resume()
     wait_until(lambda: not watch.is_database_silent)
+
+
+def test_one_host_that_answers_is_enough(server):
+    where = connection.get_connection_params()
+    answering = where | {"host": str(server.sockets), "port": "5432"}
+    nobody_there = where | {"host": str(server.sockets), "port": "1"}
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        hosts = {
+            "answers": answering,
+            "refuses": nobody_there,
+            "says nothing": where | {"host": "127.0.0.1", "port": str(port)},
+            "one of two says nothing": where
+            | {"host": f"127.0.0.1,{server.sockets}", "port": f"{port},5432"},
+        }
+
+        assert [name for name, host in hosts.items() if not says_anything(host, within=0.3)] == [
+            "says nothing"
+        ]
+
+
+@pytest.fixture
+def other_thread() -> Iterator[ThreadPoolExecutor]:
+    """One that connects for itself."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+        executor.submit(connections.close_all)
+
+
+def test_connection_that_does_not_come_is_given_up(server, other_thread, settings):
+    settings.CONNECT_SECONDS = 0.2
+    with frozen(server):
+        began = time.monotonic()
+        error = other_thread.submit(connection.ensure_connection).exception()
+
+        # Less than libpq's own two seconds.
+        assert time.monotonic() - began < 1.5
+    assert isinstance(error, OperationalError)
+    assert str(error) == "no connection came in time"
+
+
+def test_nobody_connects_to_a_database_that_is_known_to_be_silent(other_thread, monkeypatch):
+    monkeypatch.setattr(middleware.watch, "is_database_silent", True)
+
+    error = other_thread.submit(connection.ensure_connection).exception()
+
+    assert (type(error), str(error)) == (OperationalError, "the database says nothing")
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/events/"])

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, PollingStatus
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,10 @@ def _state(error: BaseException) -> str | None:
 
 # --- A server that says nothing -----------------------------------------------------------
 
+# What Django gives psycopg to connect with, and the server knows nothing of.
+OF_THE_CLIENT = {"context", "cursor_factory", "prepare_threshold"}
+WAITING_FOR = {PollingStatus.READING: select.POLLIN, PollingStatus.WRITING: select.POLLOUT}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -71,13 +79,13 @@ class Watch:
     """Ends waits for a database that says nothing, and remembers while it does not.
 
     When a request has been under way for `suspicious` seconds, one thread of the process asks the
-    server for a new connection. Where it gets none, every request that waits is cut off, and new
-    ones are told at once until the server is back. A request that takes `patience` seconds is cut
-    off also while the server answers others.
+    server for a new connection. Where it says nothing for `silent` seconds, every request is cut
+    off from it, and new ones are told at once until the server is back. A request that takes
+    `patience` seconds is cut off also while the server answers others.
     """
 
-    def __init__(self, *, suspicious: float, patience: float) -> None:
-        self.suspicious, self.patience = suspicious, patience
+    def __init__(self, *, suspicious: float, silent: float, patience: float) -> None:
+        self.suspicious, self.silent, self.patience = suspicious, silent, patience
         self.is_database_silent = False
         self._lock = threading.Lock()
         self._requests: dict[int, Request] = {}
@@ -105,18 +113,17 @@ class Watch:
 
     def _look_again_and_again(self) -> None:
         while True:
-            time.sleep(self.suspicious / 2)
+            time.sleep(self.suspicious)
             self._look()
 
     def _look(self) -> None:
         self._cut_off(older_than=self.patience)
         if not self.is_database_silent and not self._has_request(older_than=self.suspicious):
             return
-        is_silent = not self._answers()
-        if is_silent:
+        self.is_database_silent = not says_anything(connection.get_connection_params(), within=self.silent)
+        if self.is_database_silent:
             logger.warning("The database says nothing: requests are not kept waiting for it.")
-            self._cut_off(older_than=self.suspicious)
-        self.is_database_silent = is_silent
+            self._cut_off(older_than=0)
 
     def _has_request(self, *, older_than: float) -> bool:
         limit = time.monotonic() - older_than
@@ -129,16 +136,35 @@ class Watch:
                 if request.began < limit:
                     request.hang_up()
 
-    def _answers(self) -> bool:
-        """Whether somebody who wants a new connection is answered within the time that settings give it."""
-        try:
-            connection.ensure_connection()
-        except OperationalError as error:
-            # One that refuses says so; that is not silence.
-            return not isinstance(error.__cause__, psycopg.errors.ConnectionTimeout)
-        finally:
-            connection.close()
-        return True
+
+def says_anything(where: dict[str, Any], *, within: float) -> bool:
+    """Whether any of the hosts answers somebody who wants a new connection. One that refuses does, too.
+
+    `within` are the seconds for each step, and without those in which this process is too busy to listen.
+    """
+    told = {name: value for name, value in where.items() if name not in OF_THE_CLIENT}
+    hosts, ports = (str(told.pop(name, "")).split(",") for name in ("host", "port"))
+    places = zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True)
+    return any(
+        _connects_or_refuses(make_conninfo(**told, host=host, port=port), within) for host, port in places
+    )
 
 
-watch = Watch(suspicious=settings.REQUEST_SUSPICIOUS_SECONDS, patience=settings.REQUEST_PATIENCE_SECONDS)
+def _connects_or_refuses(conninfo: str, within: float) -> bool:
+    line = PGconn.connect_start(conninfo.encode())
+    try:
+        while (wanted := PollingStatus(line.connect_poll())) in WAITING_FOR:
+            steps = select.poll()
+            steps.register(line.socket, WAITING_FOR[wanted])
+            if not steps.poll(within * 1000):
+                return False
+    finally:
+        line.finish()
+    return True
+
+
+watch = Watch(
+    suspicious=settings.REQUEST_SUSPICIOUS_SECONDS,
+    silent=settings.DATABASE_SILENT_SECONDS,
+    patience=settings.REQUEST_PATIENCE_SECONDS,
+)

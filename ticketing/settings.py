@@ -133,6 +133,7 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 DATABASES = {
     "default": {
         **env.dj_db_url("DATABASE_URL", conn_max_age=60, conn_health_checks=True),
+        "ENGINE": "ticketing.postgresql",
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
 }
@@ -144,9 +145,12 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     # The hold's statement takes longer to plan than to run. PgBouncer keeps plans from 1.21 on.
     prepare_threshold=5 if env.bool("PREPARED_STATEMENTS", True) else None,
 )
-# A request that takes so long makes us ask whether the database is there at all, and one that takes
-# so long is ended: see ticketing/database_away.py.
-REQUEST_SUSPICIOUS_SECONDS = 1.0
+# Buyers are told within two seconds that the database is away. So long may a request wait for a connection:
+CONNECT_SECONDS = 1.75
+# A request that takes so long makes us ask whether the database is there at all; where it says nothing for
+# so long, or a request takes so long, that is ended: see ticketing/database_away.py.
+REQUEST_SUSPICIOUS_SECONDS = 0.3
+DATABASE_SILENT_SECONDS = 1.0
 REQUEST_PATIENCE_SECONDS = 8.0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

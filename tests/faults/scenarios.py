@@ -74,10 +74,7 @@ def _is_polite(answer: Answer, within: float) -> bool:
 
 
 def says_so_after_waiting(sale: Sale) -> str | None:
-    """As `says_so_in_time`, of a database that takes requests and lets them wait, or says nothing at all.
-
-    Six seconds: until somebody looks, until nobody has answered, and for one new connection.
-    """
+    """As `says_so_in_time`, of a database that is there and lets requests wait: two seconds for each lock."""
     return _impolite(sale, within=6)
 
 
@@ -191,7 +188,7 @@ def tickets_locked(house: House) -> Iterator[None]:
         yield
 
 
-@fault("database paused for 20 s", says_so_after_waiting, seconds=20)
+@fault("database paused for 20 s", says_so_in_time, seconds=20)
 def database_paused(house: House) -> Iterator[None]:
     server = psutil.Process(house.database.pid)
     stopped = [server, *server.children()]
