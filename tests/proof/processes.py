@@ -10,9 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+
+from ticketing.local.leash import leashed
 
 GRANIAN = [
     "-m",
@@ -36,8 +39,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+# The kernel ends what is on a leash with the thread that started it, and who kills and starts comes and goes.
+STARTER = ThreadPoolExecutor(1)
+
+
 class Program:
-    """A program with its children, in a group that one signal kills."""
+    """A program with its children, in a group that one signal kills; it ends when this process does."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
@@ -50,10 +57,11 @@ class Program:
     def start(self, **settings: str) -> None:
         """Start it, with further settings for this once."""
         environment = {**self._environment, **settings}
+        command = leashed(self._command, signal.SIGTERM)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = STARTER.submit(
+                subprocess.Popen, command, env=environment, stdout=log, stderr=log, start_new_session=True
+            ).result()
 
     @property
     def pid(self) -> int:
