@@ -16,4 +16,4 @@ def wake_up(task: Task[Any, Any]) -> None:
 
     A broker that does not answer is left alone for a while, so that requests do not wait for it.
     """
-    breaker.call(lambda: task.apply_async(expires=30), lambda: None)
+    breaker.call(lambda: task.apply_async(expires=30, retry=False), lambda: None)

@@ -226,7 +226,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     **CELERY_TASK_PUBLISH_RETRY_POLICY,
-    "socket_timeout": 0.5,
+    "socket_timeout": 0.2,
     "socket_connect_timeout": 0.25,
     "visibility_timeout": 600,
     "unacked_restore_interval": 5,
