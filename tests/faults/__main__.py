@@ -76,9 +76,9 @@ def use_database_of(folder: Path) -> None:
 
 
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
-    """As Markdown, for docs/reliability.md."""
-    for row in [headings, ["---"] * len(headings), *rows]:
-        print(f"| {' | '.join(row)} |")
+    """As docs/reliability.md has it."""
+    lines = [f"| {' | '.join(row)} |" for row in [headings, *rows]]
+    print("\n".join([lines[0], "|---" * len(headings) + "|", *lines[1:]]))
 
 
 if __name__ == "__main__":

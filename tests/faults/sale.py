@@ -63,6 +63,23 @@ class Fault:
     left_out_because: Callable[[], str] = str
 
 
+@dataclass(frozen=True)
+class Noticing:
+    """The seconds of each hold of one buyer, with nobody else there: just before, and just after."""
+
+    before: list[float]
+    after: list[float]
+
+    @property
+    def of_the_first(self) -> float:
+        """What the slowest hold paid, beyond what one of before had to: the machine has other work, too."""
+        return max(self.after) - max(self.before)
+
+    @property
+    def of_the_others(self) -> float:
+        return median(self.after) - median(self.before)
+
+
 @dataclass
 class Sale:
     """What was seen of a sale, by the buyers' journal."""
@@ -73,7 +90,7 @@ class Sale:
     during: Period
     after: Period
     whole: Period
-    noticing: float = 0.0
+    noticing: Noticing | None = None
     sold: int = 0
     findings: list[str] = field(default_factory=list)
     oversold: int = 0
@@ -139,9 +156,9 @@ def _sell(house: House, fault: Fault, pace: Pace) -> Sale:
         began = time.monotonic()
         time.sleep(pace.before)
         ready = time.monotonic()
-        noticing = 0.0
+        noticing = None
         if fault.is_noticed_alone:
-            noticing = _cost_of_noticing(crowd, lambda: broken.enter_context(happens))
+            noticing = _notice(crowd, lambda: broken.enter_context(happens))
         else:
             broken.enter_context(happens)
         broke = time.monotonic()
@@ -162,12 +179,11 @@ def _sell(house: House, fault: Fault, pace: Pace) -> Sale:
     )
 
 
-def _cost_of_noticing(crowd: Crowd, break_it: Callable[[], None]) -> float:
-    """How much longer than usual the slowest hold takes just after, in seconds, with nobody else asking."""
+def _notice(crowd: Crowd, break_it: Callable[[], None]) -> Noticing:
     with crowd.hushed():
-        usual = crowd.hold_alone()
+        before = crowd.hold_alone()
         break_it()
-        return max(crowd.hold_alone()) - median(usual)
+        return Noticing(before, after=crowd.hold_alone())
 
 
 def _judge(house: House, sale: Sale, pace: Pace) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from bookings.services import Buyer, HeldBooking, hold_tickets, release_hold
 from tests.factories import make_seated_event, ticket_ids
+from tests.faults.__main__ import print_table
 from tests.faults.journal import Answer, Journal, Period, Told
-from tests.faults.sale import lost_holds
+from tests.faults.sale import HEADINGS, Noticing, lost_holds
 from ticketing.local.environment import given
 from ticketing.local.paths import CHECKOUT
 
@@ -52,6 +53,23 @@ def test_outage_is_the_longest_time_without_a_hold():
     period = Period.of(answers, 0.0, 5.0)
 
     assert (period.outage, period.errors_in_words(), period.rate) == (3.0, "1 × 503", 0.8)
+
+
+def test_slow_hold_of_the_first_is_told_from_slow_holds_of_all():
+    first_alone = Noticing(before=[0.1, 0.1, 0.3], after=[0.6, 0.1, 0.1])
+    everybody = Noticing(before=[0.1, 0.1, 0.3], after=[0.3, 0.3, 0.3])
+
+    assert (first_alone.of_the_first, first_alone.of_the_others) == (pytest.approx(0.3), 0.0)
+    assert (everybody.of_the_first, everybody.of_the_others) == (0.0, pytest.approx(0.2))
+
+
+def test_table_is_printed_as_the_document_has_it(capsys):
+    print_table(HEADINGS, [["cache killed", *"123456789"]])
+
+    document = (CHECKOUT / "docs" / "reliability.md").read_text()
+    head, line, row = capsys.readouterr().out.splitlines()
+    assert f"\n{head}\n{line}\n| " in document
+    assert row == "| cache killed | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 |"
 
 
 # --- What is lost -----------------------------------------------------------------------
