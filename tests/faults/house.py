@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 from django.core.management import call_command
 from django.db import connections
@@ -100,6 +101,14 @@ class House(Site):
         for program in self.programs:
             if program.has_died:
                 program.start()
+
+    def warm_up(self) -> None:
+        """Have every process of a web server that has just been started import what it answers with."""
+        self.wait_for_web()
+        with httpx.Client(base_url=self.url, timeout=60) as client:
+            for path in 12 * ["/", "/api/v1/events/"]:
+                # A connection for each, so that each process is met.
+                client.get(path, headers={"Connection": "close"})
 
     def stock(self) -> Stock:
         event = Event.objects.get()

@@ -262,7 +262,7 @@ def worker_clock_slow(house: House) -> Iterator[None]:
 )
 def web_clock_fast(house: House) -> Iterator[None]:
     with clock_off(house.web, "+300s"):
-        house.wait_for_web()
+        house.warm_up()
         yield
     house.wait_for_web()
 
@@ -272,7 +272,7 @@ def web_clock_fast(house: House) -> Iterator[None]:
 )
 def web_clock_slow(house: House) -> Iterator[None]:
     with clock_off(house.web, "-300s"):
-        house.wait_for_web()
+        house.warm_up()
         yield
     house.wait_for_web()
 
