@@ -18,6 +18,7 @@ from django.db import OperationalError, connection, connections
 from ticketing import middleware
 from ticketing.database_away import Watch, is_database_away, says_anything
 from ticketing.local.engines import Postgres
+from ticketing.postgresql.base import patience
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +83,7 @@ def frozen(server: Postgres) -> Iterator[None]:
             process.resume()
 
 
-def test_frozen_database_is_noticed_and_so_is_its_return(server):
+def test_frozen_database_is_noticed_and_so_is_its_return(server, caplog):
     watch = Watch(suspicious=0.1, silent=0.5, patience=60)
     errors, is_connected, is_frozen = [], threading.Event(), threading.Event()
 
@@ -106,8 +107,16 @@ def test_frozen_database_is_noticed_and_so_is_its_return(server):
         asking.join(timeout=20)
         assert [is_database_away(error) for error in errors] == [True]
         wait_until(lambda: watch.is_database_silent)
+        time.sleep(2)
 
-    wait_until(lambda: not watch.is_database_silent)
+    wait_until(lambda: "answers again" in caplog.text)
+    assert not watch.is_database_silent
+    # Not again and again, while it lasts.
+    said = [record.getMessage() for record in caplog.records if record.name == "ticketing.database_away"]
+    assert said == [
+        "The database says nothing: requests are not kept waiting for it.",
+        "The database answers again.",
+    ]
 
 
 def test_one_host_that_answers_is_enough(server):
@@ -149,6 +158,11 @@ def test_connection_that_does_not_come_is_given_up(server, other_thread, setting
         assert time.monotonic() - began < 1.5
     assert isinstance(error, OperationalError)
     assert str(error) == "no connection came in time"
+
+
+@pytest.mark.parametrize(("host", "seconds"), [("/run/postgresql", 1.75), ("one,two", 3.75)])
+def test_connecting_takes_two_seconds_more_for_each_further_host(host, seconds):
+    assert patience({"host": host, "connect_timeout": 2}) == seconds
 
 
 def test_nobody_connects_to_a_database_that_is_known_to_be_silent(other_thread, monkeypatch):

@@ -120,10 +120,16 @@ class Watch:
         self._cut_off(older_than=self.patience)
         if not self.is_database_silent and not self._has_request(older_than=self.suspicious):
             return
+        was_silent = self.is_database_silent
         self.is_database_silent = not says_anything(connection.get_connection_params(), within=self.silent)
         if self.is_database_silent:
-            logger.warning("The database says nothing: requests are not kept waiting for it.")
             self._cut_off(older_than=0)
+        if self.is_database_silent != was_silent:
+            logger.warning(
+                "The database says nothing: requests are not kept waiting for it."
+                if self.is_database_silent
+                else "The database answers again."
+            )
 
     def _has_request(self, *, older_than: float) -> bool:
         limit = time.monotonic() - older_than

@@ -27,13 +27,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         )
         connector.shutdown(wait=False)
         try:
-            return connecting.result(timeout=_patience(conn_params))
+            return connecting.result(timeout=patience(conn_params))
         except TimeoutError as error:
             connecting.add_done_callback(_hang_up)
             raise psycopg.OperationalError("no connection came in time") from error
 
 
-def _patience(conn_params: dict[str, Any]) -> float:
+def patience(conn_params: dict[str, Any]) -> float:
     """The seconds to wait: all of `connect_timeout` for each host but the last, which has a little less."""
     others = str(conn_params.get("host", "")).count(",")
     return float(others * conn_params["connect_timeout"] + settings.CONNECT_SECONDS)
