@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 
-from events.availability import DIGITS, Snapshot, take_snapshot
+from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.models import Event, PriceTier, Ticket
 from events.moments import Moments
 
@@ -80,6 +80,7 @@ class Picture:
         self.event_id = event_id
         self.snapshot = snapshot
         self._made: dict[str, Any] = {}
+        self._changes: dict[str, list[tuple[int, int]]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -98,6 +99,16 @@ class Picture:
     def event(self) -> Event:
         """The event from `for_listing()` with its price tiers. Raises `Event.DoesNotExist` of a draft."""
         return self.once("event", self._read_event)
+
+    def changes_since(self, version: str) -> list[tuple[int, int]] | None:
+        """As the function of that name has it; found out once for all whose last picture was that one."""
+        changes = self._changes.get(version)
+        if changes is None:
+            changes = changes_since(version, self.snapshot)
+            # A version that nobody was ever told is not kept: there is no end of those.
+            if changes is not None:
+                self._changes[version] = changes
+        return changes
 
     def seats_near(self, ticket_id: int, *, rows: int) -> list[SeatState]:
         """The seats around a ticket's as they are in this picture, in the order of row and place.

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from events.api.filters import TicketFilter
 from events.api.parameters import PAGE_PARAMETERS, StrictFilterBackend, StrictParameters
 from events.api.serializers import AvailabilitySerializer, EventSerializer, TicketSerializer
-from events.availability import Snapshot, changes_since, remember, with_live_status
+from events.availability import Snapshot, remember, with_live_status
 from events.models import Event, Ticket
 from events.pictures import Picture, picture_of
 from events.querysets import TicketQuerySet
@@ -90,7 +90,7 @@ class AvailabilityView(StrictParameters, APIView):
         snapshot = picture.snapshot
         picture.once("remembered", lambda: remember(snapshot))
         since = request.query_params.get("since")
-        changes = None if since is None else changes_since(since, snapshot)
+        changes = None if since is None else picture.changes_since(since)
         if changes is None:
             return json_response(picture.once("all states as JSON", lambda: describe_states(snapshot)))
         return json_response(describe_states(snapshot, changes))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import cache
 
 from bookings.services import Buyer, hold_tickets, release_hold
 from events import moments, pictures
+from events.availability import remember
 from events.models import Event, Ticket
 from events.pictures import Place, SeatState, picture_of
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
@@ -60,6 +62,21 @@ def test_hold_and_release_are_in_the_next_picture(django_capture_on_commit_callb
     with django_capture_on_commit_callbacks(execute=True):
         release_hold(booking_id=held.booking.pk)
     assert picture_of(event.slug).snapshot.digits == "000"
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_changes_are_found_out_once_for_all_who_had_that_picture(django_capture_on_commit_callbacks):
+    event = make_seated_event(seats=3)
+    before = picture_of(event.slug).snapshot
+    remember(before)
+    with django_capture_on_commit_callbacks(execute=True):
+        hold_tickets(event=event, ticket_ids=ticket_ids(event)[1:2], buyer=Buyer())
+    picture = picture_of(event.slug)
+
+    assert picture.changes_since("0123456789") is None
+    assert picture.changes_since(before.version) == [(1, 1)]
+    cache.clear()
+    assert picture_of(event.slug).changes_since(before.version) == [(1, 1)]
 
 
 def test_draft_has_no_picture():
