@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from bookings.limits import is_too_often
+from bookings.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{self._account_of(credentials)} from {get_ip(request)}"
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        """With the work of a new account's password: a sooner answer would tell that there is one."""
+        User().set_password(email)
+        super().send_account_already_exists_mail(email)
 
     def render_mail(self, *args: Any, **kwargs: Any) -> EmailMessage:
         letter: EmailMessage = super().render_mail(*args, **kwargs)

@@ -228,3 +228,11 @@ def test_what_is_sent_writes_no_lines_of_its_own_into_the_log(lines: list[str]):
 
     assert any("/nowhere/" in line for line in lines)
     assert [line for line in lines if re.search(r"[\r\n\x1b]", line.partition("Traceback")[0].rstrip())] == []
+
+
+def test_wrong_hosts_write_no_lines_at_all(capsys):
+    """Anybody can send them, as many as they like, and each would bring its trace."""
+    answer = Client().get("/", headers={"Host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert capsys.readouterr().err == ""
