@@ -11,20 +11,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from events.models import PriceTier, Seat
+from events.pictures import SeatState
 from events.querysets import current_status
 
 # How many rows before and behind a lost seat still count as near it.
 ROWS_NEAR = 5
-
-
-class SeatState(NamedTuple):
-    """A seat of a tier as the choice sees it; `place` counts along the row, aisles leave a gap."""
-
-    ticket_id: int
-    section: str
-    row_index: int
-    place: int
-    is_free: bool
 
 
 class Choice(NamedTuple):
@@ -54,7 +45,9 @@ def free_seats(tier: PriceTier, *, around: Seat | None = None) -> list[SeatState
 
 def without_locked(seats: Sequence[SeatState], locked: Collection[int]) -> list[SeatState]:
     """The same seats; those that the cache says are locked are not free."""
-    return [seat._replace(is_free=seat.is_free and seat.ticket_id not in locked) for seat in seats]
+    return [
+        seat._replace(is_free=False) if seat.is_free and seat.ticket_id in locked else seat for seat in seats
+    ]
 
 
 def choose_neighbours(
@@ -66,7 +59,11 @@ def choose_neighbours(
     over, then the front rows and the middle of a row, or whatever is closest to `near`, a pair
     of row index and place. With `among_best` above one, a random one of that many best.
     """
-    choices = sorted(_choices(seats, quantity, near))[:among_best]
+    choices: list[Choice] = []
+    for row in _rows(seats, near):
+        if near is not None and len(choices) == among_best and choices[-1] < _best_of(row, near):
+            break
+        choices = sorted([*choices, *_choices(row, quantity, near)])[:among_best]
     if not choices:
         return None
     return list(random.choice(choices).ticket_ids)  # noqa: S311  # Spreads buyers; no secret.
@@ -82,24 +79,35 @@ def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | N
     return min(windows, key=lambda window: index[window[-1]] - index[window[0]])
 
 
-def _choices(seats: Sequence[SeatState], quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
-    for (section, row_index), group in itertools.groupby(
-        seats, key=lambda seat: (seat.section, seat.row_index)
-    ):
-        row = list(group)
-        middle = (row[0].place + row[-1].place) / 2
-        for run in _runs(row):
-            for start in range(len(run) - quantity + 1):
-                window = run[start : start + quantity]
-                centre = (window[0].place + window[-1].place) / 2
-                if near is None:
-                    distance = 2 * row_index + abs(centre - middle)
-                else:
-                    distance = 2 * abs(row_index - near[0]) + abs(centre - near[1])
-                left_over = (start, len(run) - quantity - start)
-                yield Choice(
-                    left_over.count(1), distance, row_index, section, tuple(seat.ticket_id for seat in window)
-                )
+def _rows(seats: Sequence[SeatState], near: tuple[int, int] | None) -> list[list[SeatState]]:
+    """The seats by their rows, those that are closest to `near` first."""
+    by_row = itertools.groupby(seats, key=lambda seat: (seat.section, seat.row_index))
+    rows = [list(row) for _, row in by_row]
+    if near is not None:
+        rows.sort(key=lambda row: abs(row[0].row_index - near[0]))
+    return rows
+
+
+def _best_of(row: Sequence[SeatState], near: tuple[int, int]) -> Choice:
+    """What no choice of this row, or of one that is further away, is better than."""
+    return Choice(0, 2 * abs(row[0].row_index - near[0]), 0, "", ())
+
+
+def _choices(row: Sequence[SeatState], quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
+    section, row_index = row[0].section, row[0].row_index
+    middle = (row[0].place + row[-1].place) / 2
+    for run in _runs(row):
+        for start in range(len(run) - quantity + 1):
+            window = run[start : start + quantity]
+            centre = (window[0].place + window[-1].place) / 2
+            if near is None:
+                distance = 2 * row_index + abs(centre - middle)
+            else:
+                distance = 2 * abs(row_index - near[0]) + abs(centre - near[1])
+            left_over = (start, len(run) - quantity - start)
+            yield Choice(
+                left_over.count(1), distance, row_index, section, tuple(seat.ticket_id for seat in window)
+            )
 
 
 def _runs(row: Sequence[SeatState]) -> Iterator[list[SeatState]]:

@@ -82,7 +82,7 @@ def keep(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *, millisec
         pipeline.set(change_key(event_id), _new_name(), ex=CHANGE_SECONDS)
         pipeline.execute()
 
-    _ask(keep_and_tell)
+    ask(keep_and_tell)
 
 
 def release(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> None:
@@ -90,7 +90,7 @@ def release(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> None:
     if not ticket_ids:
         return
     keys = (lock_key(event_id), change_key(event_id))
-    _ask(
+    ask(
         lambda client: client.eval(
             RELEASE_SCRIPT, 2, *keys, str(booking_id), _new_name(), CHANGE_SECONDS, *ticket_ids
         )
@@ -102,12 +102,12 @@ def last_change(event_id: int) -> bytes | None:
 
     None when that was long ago, or the cache does not say.
     """
-    return cast("bytes | None", _ask(lambda client: client.get(change_key(event_id))))
+    return cast("bytes | None", ask(lambda client: client.get(change_key(event_id))))
 
 
 def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
     """The ids of the event's locked tickets, or None when the cache does not say."""
-    fields = _ask(lambda client: client.hkeys(lock_key(event_id)))
+    fields = ask(lambda client: client.hkeys(lock_key(event_id)))
     return None if fields is None else frozenset(int(field) for field in fields)
 
 
@@ -118,19 +118,19 @@ def locked_among(event_id: int, ticket_ids: Sequence[int]) -> frozenset[int]:
     """
     if not ticket_ids:
         return frozenset()
-    values = _ask(lambda client: client.hmget(lock_key(event_id), [str(pk) for pk in ticket_ids])) or []
+    values = ask(lambda client: client.hmget(lock_key(event_id), [str(pk) for pk in ticket_ids])) or []
     return frozenset(pk for pk, value in zip(ticket_ids, values, strict=False) if value is not None)
 
 
 def owners(event_id: int) -> dict[int, UUID]:
     """Which booking holds each of the event's locks; empty when the cache does not say."""
-    held = _ask(lambda client: client.hgetall(lock_key(event_id))) or {}
+    held = ask(lambda client: client.hgetall(lock_key(event_id))) or {}
     return {int(field): UUID(cast("bytes", value).decode()) for field, value in held.items()}
 
 
 def events_with_locks() -> list[int]:
     """The events that have any lock; empty when the cache does not say."""
-    keys = _ask(lambda client: list(client.scan_iter(match="locks:1:*", count=1000))) or []
+    keys = ask(lambda client: list(client.scan_iter(match="locks:1:*", count=1000))) or []
     # Raw, as the alias decodes nothing.
     return [int(cast("bytes", key).rpartition(b":")[2].strip(b"{}")) for key in keys]
 
@@ -139,7 +139,7 @@ def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
     """Those of the tickets whose lock lives longer than a lease, so that it was once committed."""
     if not ticket_ids:
         return set()
-    lives = _ask(
+    lives = ask(
         lambda client: _command(client, "HPTTL", lock_key(event_id), "FIELDS", len(ticket_ids), *ticket_ids)
     )
     return {
@@ -152,7 +152,7 @@ def kept_beyond_lease(event_id: int, ticket_ids: Sequence[int]) -> set[int]:
 def _set(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *options: str | int) -> int | None:
     """Write the locks in one command: 1 if all were written, 0 if none, None if unknown."""
     command = _hsetex(event_id, ticket_ids, booking_id, *options)
-    return _ask(lambda client: _command(client, *command))
+    return ask(lambda client: _command(client, *command))
 
 
 def _hsetex(
@@ -172,7 +172,7 @@ def _command(client: Redis, *parts: str | int) -> Any:
     return client.execute_command(*parts)  # type: ignore[no-untyped-call]
 
 
-def _ask(call: Callable[[Redis], Answer]) -> Answer | None:
+def ask(call: Callable[[Redis], Answer]) -> Answer | None:
     """Run `call` on the raw client; None when the breaker is open or the cache fails."""
     # The primary: a replica may not have heard of the newest locks.
     return breaker.call(lambda: call(get_redis_connection("locks", write=True)), lambda: None)

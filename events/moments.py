@@ -75,11 +75,16 @@ class Moments(Generic[Shown]):
         self._kept: OrderedDict[str, _Kept[Shown]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, slug: str, make: Callable[[], Shown]) -> Shown:
-        """What is kept for the slug, or what `make` makes now. Raises what `make` raises."""
+    def read(self, slug: str, make: Callable[[], Shown], *, keep_small: bool = False) -> Shown:
+        """What is kept for the slug, or what `make` makes now. Raises what `make` raises.
+
+        A small hall is kept only with `keep_small`, and for those alone who ask so.
+        """
         kept = self._kept.get(slug)
+        if kept is not None and kept.shown.ticket_count <= SMALL_HALL and not keep_small:
+            return make()
         if kept is None:
-            return self._make(slug, make, None)
+            return self._make(slug, make, None, keep_small)
         if not kept.is_due:
             return kept.shown
         # One makes it; the others take the last one while they may, and wait if they must.
@@ -89,7 +94,7 @@ class Moments(Generic[Shown]):
             newest = self._kept.get(slug)
             if newest is not None and newest is not kept and not newest.is_due:
                 return newest.shown
-            return self._make(slug, make, kept)
+            return self._make(slug, make, kept, keep_small)
         finally:
             kept.turn.release()
 
@@ -98,7 +103,9 @@ class Moments(Generic[Shown]):
         with self._lock:
             self._kept.clear()
 
-    def _make(self, slug: str, make: Callable[[], Shown], before: _Kept[Shown] | None) -> Shown:
+    def _make(
+        self, slug: str, make: Callable[[], Shown], before: _Kept[Shown] | None, keep_small: bool
+    ) -> Shown:
         # Asked first: what changes while it is made is noticed at the next read.
         last_change = None if before is None else locks.last_change(before.shown.event_id)
         began = time.monotonic()
@@ -106,7 +113,7 @@ class Moments(Generic[Shown]):
         cost = time.monotonic() - began
         with self._lock:
             self._kept.pop(slug, None)
-            if shown.ticket_count > SMALL_HALL:
+            if keep_small or shown.ticket_count > SMALL_HALL:
                 turn = threading.Lock() if before is None else before.turn
                 self._kept[slug] = _Kept(shown, last_change, began, cost, turn)
                 while len(self._kept) > HALLS:

@@ -76,8 +76,8 @@ class Layout:
 class Picture:
     """The tickets of a published event at one moment; more about it is read when it is asked for."""
 
-    def __init__(self, event_id: int, snapshot: Snapshot) -> None:
-        self.event_id = event_id
+    def __init__(self, event_id: int, max_tickets_per_booking: int, snapshot: Snapshot) -> None:
+        self.event_id, self.max_tickets_per_booking = event_id, max_tickets_per_booking
         self.snapshot = snapshot
         self._made: dict[str, Any] = {}
         self._changes: dict[str, list[tuple[int, int]]] = {}
@@ -173,8 +173,15 @@ def picture_of(slug: str) -> Picture:
     return _pictures.read(slug, lambda: _take_picture(slug))
 
 
+def recent_picture_of(slug: str) -> Picture:
+    """The same, with a small hall kept for a moment too: for hints, which a hold need not believe."""
+    return _pictures.read(slug, lambda: _take_picture(slug), keep_small=True)
+
+
 def _take_picture(slug: str) -> Picture:
     tiers = PriceTier.objects.filter(event=OuterRef("pk")).order_by("position", "id")
-    found = Event.objects.published().values_list("pk", ArraySubquery(tiers.values("pk")))
-    event_id, tier_ids = found.get(slug=slug)
-    return Picture(event_id, take_snapshot(event_id, tier_ids))
+    found = Event.objects.published().values_list(
+        "pk", "max_tickets_per_booking", ArraySubquery(tiers.values("pk"))
+    )
+    event_id, most, tier_ids = found.get(slug=slug)
+    return Picture(event_id, most, take_snapshot(event_id, tier_ids))

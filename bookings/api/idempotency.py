@@ -154,13 +154,20 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
     kept = execute(FIND, {"caller": caller, "key": key}).fetchone()
     if kept is None:
         return None
-    kept_fingerprint, status, body, created_at = kept
-    if kept_fingerprint != fingerprint(request):
+    kept_for, status, body, created_at = kept
+    if status is not None:
+        return replay(request, kept_for, status=status, body=body)
+    if kept_for != fingerprint(request):
         raise KeyReused
-    if status is None:
-        if timezone.now() - created_at < CLAIM:
-            raise RequestInProgress
-        return None
+    if timezone.now() - created_at < CLAIM:
+        raise RequestInProgress
+    return None
+
+
+def replay(request: Request, kept_for: str, *, status: int, body: str) -> Response:
+    """The kept answer, again. Raises `KeyReused` where it was for a request of another fingerprint."""
+    if kept_for != fingerprint(request):
+        raise KeyReused
     content_type = "application/problem+json" if status >= 400 else None
     return Response(
         json.loads(body), status=status, headers={"Idempotent-Replayed": "true"}, content_type=content_type

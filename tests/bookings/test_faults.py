@@ -48,7 +48,7 @@ def kill(server: Valkey) -> None:
 
 
 def flush(server: Valkey) -> None:
-    locks._ask(lambda client: client.flushall())
+    locks.ask(lambda client: client.flushall())
 
 
 def freeze(server: Valkey) -> None:

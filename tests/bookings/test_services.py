@@ -61,7 +61,7 @@ def test_hold_keeps_its_locks_for_what_is_left_and_no_longer():
 
     assert locks.owners(event.pk) == dict.fromkeys(ids, held.booking.pk)
     assert locks.kept_beyond_lease(event.pk, ids) == set(ids)
-    lives = locks._ask(lambda c: c.execute_command("HPTTL", locks.lock_key(event.pk), "FIELDS", 2, *ids))
+    lives = locks.ask(lambda c: c.execute_command("HPTTL", locks.lock_key(event.pk), "FIELDS", 2, *ids))
     assert all(590_000 < life <= 600_000 for life in lives)
 
 
@@ -399,7 +399,7 @@ def test_lock_never_outlives_its_row_however_long_the_hold_waited(monkeypatch):
     monkeypatch.setattr(services, "check_limit", wait_for_limit)
     held = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
 
-    [life] = locks._ask(
+    [life] = locks.ask(
         lambda c: c.execute_command("HPTTL", locks.lock_key(event.pk), "FIELDS", 1, *ticket_ids(event))
     )
     left = held.booking.expires_at - services.database_time()

@@ -1,0 +1,151 @@
+"""A guest who wants a ticket that is locked is refused after one look into the cache.
+
+In the first minutes of a sale most requests want what somebody just took. They cost the database
+nothing: the lock says who was first, the kept picture of the hall has what is free nearby, and the
+refusal is remembered under the request's key beside the locks. The database still decides every
+hold; here it is only not asked about one that is lost. For what differs, see ADR 0015.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple, cast
+
+from redis import Redis
+from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from bookings.api.idempotency import Perform, Refuse, fingerprint, read_key, replay
+from bookings.api.serializers import HOLD
+from bookings.exceptions import TicketsUnavailable
+from bookings.models import IDEMPOTENCY_LIFETIME
+from bookings.neighbours import ROWS_NEAR, choose_neighbours, without_locked
+from events import locks
+from events.models import Event
+from events.pictures import Picture, recent_picture_of
+
+LIFETIME_SECONDS = int(IDEMPOTENCY_LIFETIME.total_seconds())
+# What is known of a key whose request went to the database, which alone can answer it again.
+IN_THE_DATABASE = b"in the database"
+FINGERPRINT_LENGTH = 64
+# How often a suggestion is made anew because part of it was just taken.
+SUGGESTIONS = 3
+
+
+class Wish(NamedTuple):
+    """Tickets that somebody wants of an event, before anything about it is checked."""
+
+    picture: Picture
+    tickets: list[int]
+
+
+def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perform) -> Response:
+    """The refusal of a request whose tickets are locked; what `otherwise` answers where none is.
+
+    `refuse` makes the answer for a `TicketsUnavailable`; `otherwise` asks the database, and keeps its
+    answer there. Raises `KeyReused` and `InvalidParameter` as that does.
+    """
+    key = read_key(request)
+    name = None if key is None else _name(caller, key)
+    wish = _wish_of(request)
+    if name is None and wish is None:
+        return otherwise()
+    seen = locks.ask(lambda client: _look(client, name, wish))
+    if seen is None:
+        answer = otherwise()
+        # Should the cache be back by now, with this very hold's locks.
+        _remember(name, IN_THE_DATABASE)
+        return answer
+    known, taken = seen
+    if known is None and wish is not None and taken and _is_valid(request, wish):
+        answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=_suggest(wish, taken)))
+        known = _remember(name, _note(request, answer))
+        if known is None:
+            return answer
+    elif known is None:
+        known = _remember(name, IN_THE_DATABASE)
+    return otherwise() if known in {None, IN_THE_DATABASE} else _replay(request, known)
+
+
+def _wish_of(request: Request) -> Wish | None:
+    """The event and the tickets that are wanted; None where that is not what the body has.
+
+    Whatever else is wrong with it is told later.
+    """
+    body = cast("dict[str, Any]", request.data)
+    slug, tickets = body.get("event"), body.get("tickets")
+    if not isinstance(slug, str) or not isinstance(tickets, list) or not tickets:
+        return None
+    if any(type(ticket) is not int for ticket in tickets):
+        return None
+    try:
+        return Wish(recent_picture_of(slug), tickets)
+    except Event.DoesNotExist:
+        return None
+
+
+def _is_valid(request: Request, wish: Wish) -> bool:
+    try:
+        HOLD.run_validation(request.data)
+    except ValidationError:
+        return False
+    return len(wish.tickets) <= wish.picture.max_tickets_per_booking
+
+
+def _look(client: Redis, name: str | None, wish: Wish | None) -> tuple[bytes | None, list[int]]:
+    """What is known of the key, and which of the tickets are locked, in one round trip."""
+    pipeline = client.pipeline(transaction=False)
+    # A name that nothing has is as good as none.
+    pipeline.get(name or "")
+    if wish is None:
+        return pipeline.execute()[0], []
+    pipeline.hmget(locks.lock_key(wish.picture.event_id), [str(ticket) for ticket in wish.tickets])
+    known, owners = pipeline.execute()
+    taken = [ticket for ticket, owner in zip(wish.tickets, owners, strict=True) if owner is not None]
+    return known, sorted(taken)
+
+
+def _suggest(wish: Wish, taken: list[int]) -> list[int]:
+    """As many seats side by side near the first that is gone, free in the picture and not locked now."""
+    lost = wish.picture.seat_of(taken[0])
+    if lost is None:
+        return []
+    seats = wish.picture.seats_near(taken[0], rows=ROWS_NEAR)
+    gone = set(taken)
+    for _ in range(SUGGESTIONS):
+        chosen = choose_neighbours(
+            without_locked(seats, gone), len(wish.tickets), near=(lost.row_index, lost.place)
+        )
+        if chosen is None:
+            break
+        locked = locks.locked_among(wish.picture.event_id, chosen)
+        if not locked:
+            return chosen
+        gone |= locked
+    return []
+
+
+def _name(caller: str, key: str) -> str:
+    """Where it says what is known of a key."""
+    return f"answer:1:{hashlib.sha256(f'{caller}:{key}'.encode()).hexdigest()}"
+
+
+def _remember(name: str | None, what: bytes) -> bytes | None:
+    """Remember it of the key; what was known before, which then stays."""
+    if name is None:
+        return None
+    known: Any = locks.ask(lambda client: client.set(name, what, ex=LIFETIME_SECONDS, nx=True, get=True))
+    return known if isinstance(known, bytes) else None
+
+
+def _note(request: Request, answer: Response) -> bytes:
+    """The refusal, and what it was the answer to."""
+    rendered: bytes = JSONRenderer().render(answer.data)
+    return fingerprint(request).encode() + rendered
+
+
+def _replay(request: Request, note: bytes) -> Response:
+    kept_for, body = note[:FINGERPRINT_LENGTH].decode(), note[FINGERPRINT_LENGTH:].decode()
+    return replay(request, kept_for, status=409, body=body)

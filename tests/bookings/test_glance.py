@@ -1,0 +1,198 @@
+"""What a guest is refused from the cache alone, and that nobody could tell it from the database's answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from bookings.api import glance
+from bookings.models import Booking, IdempotencyKey
+from events import locks, moments
+from events.models import Event
+from tests.bookings.test_idempotency import key_of, post, wish
+from tests.factories import make_seated_event, make_user, ticket_ids
+from tests.utils import assert_audit_is_clean
+
+# Locks are kept once the hold is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def event() -> Event:
+    return make_seated_event(rows=3, seats=6, max_tickets_per_booking=4)
+
+
+@pytest.fixture
+def rival(event: Event) -> dict[str, Any]:
+    """The booking of the first two seats, by another guest."""
+    held: dict[str, Any] = post(Client(), wish(event, 0, 1), key="rival", **{"User-Agent": "rival"}).json()
+    return held
+
+
+def release(booking: dict[str, Any]) -> None:
+    token = {"X-Booking-Token": booking["access_token"]}
+    assert Client().delete(f"/api/v1/bookings/{booking['id']}/", headers=token).status_code == 204
+
+
+def test_refusal_asks_the_database_nothing(client, event, rival, monkeypatch, django_assert_num_queries):
+    ids = ticket_ids(event)
+    monkeypatch.setattr(moments, "MAX_AGE", 60)
+    monkeypatch.setattr(moments, "COST_FACTOR", 10**6)
+    wanted = wish(event, 1, 2)
+    post(client, wanted, key="another")
+
+    with django_assert_num_queries(0):
+        refused = post(client, wanted)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "tickets_unavailable")
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json()["unavailable"] == [ids[1]]
+    # Side by side in the same row, and no single seat left over.
+    assert refused.json()["suggestion"] == ids[2:4]
+    assert "RateLimit" in refused.headers
+    assert_audit_is_clean()
+
+
+def test_account_is_told_the_same_by_the_database(client, event, rival):
+    account = make_user()
+    as_guest = post(client, wish(event, 1, 2)).json()
+    as_account = post(client, wish(event, 1, 2), **key_of(account)).json()
+
+    assert as_guest == as_account
+
+
+def test_refusal_stands_for_its_key_when_the_tickets_are_free_again(client, event, rival):
+    first = post(client, wish(event, 0))
+    release(rival)
+    again = post(client, wish(event, 0))
+
+    assert (first.status_code, again.status_code) == (409, 409)
+    assert again.json() == first.json()
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert post(client, wish(event, 0), key="new").status_code == 201
+
+
+def test_key_of_a_refusal_stands_for_no_other_request(client, event, rival):
+    post(client, wish(event, 0))
+    other = post(client, wish(event, 4))
+
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_key_of_a_hold_stands_for_no_other_request(client, event, rival):
+    assert post(client, wish(event, 3)).status_code == 201
+    other = post(client, wish(event, 0))
+
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_hold_is_answered_again_though_its_own_tickets_are_locked(client, event):
+    first = post(client, wish(event, 0))
+    again = post(client, wish(event, 0))
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+
+
+def test_hold_that_ran_out_is_answered_again_though_another_has_its_tickets_now(client, event):
+    first = post(client, wish(event, 0))
+    release(first.json())
+    assert post(client, wish(event, 0), key="rival", **{"User-Agent": "rival"}).status_code == 201
+
+    assert post(client, wish(event, 0)).json() == first.json()
+
+
+def test_refusal_by_the_database_is_answered_again_once_the_lock_is_back(client, event, rival):
+    ids = ticket_ids(event)
+    locks.release(event.pk, ids[:2], rival["id"])
+    first = post(client, wish(event, 0, 4))
+    locks.keep(event.pk, [ids[0], ids[4]], rival["id"], milliseconds=60_000)
+    again = post(client, wish(event, 0, 4))
+
+    assert first.json()["unavailable"] == [ids[0]]
+    assert again.json() == first.json()
+    assert IdempotencyKey.objects.filter(key="first").count() == 1
+
+
+def test_hold_made_while_the_cache_was_away_is_answered_again(client, event, monkeypatch):
+    """It comes back just in time for the hold's own locks."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            glance, "_look", lambda *_: locks.ask(lambda client: client.execute_command("NONSENSE"))
+        )
+        first = post(client, wish(event, 0))
+    locks.breaker.record_success()
+
+    assert locks.locked_ticket_ids(event.pk) == {ticket_ids(event)[0]}
+    assert post(client, wish(event, 0)).json() == first.json()
+
+
+def test_without_the_cache_the_database_refuses(client, event, rival):
+    locks.breaker.record_failure()
+    refused = post(client, wish(event, 1, 2))
+
+    assert (refused.status_code, refused.json()["unavailable"]) == (409, [ticket_ids(event)[1]])
+    assert IdempotencyKey.objects.filter(key="first").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"email": "nobody"}, 400, "validation_error"),
+        ({"quantity": 2}, 400, "validation_error"),
+        ({"colour": "red"}, 400, "validation_error"),
+        ({"tickets": ["1"]}, 400, "validation_error"),
+        ({"tickets": []}, 400, "validation_error"),
+        ({"event": "nothing"}, 400, "validation_error"),
+        ({"event": 7}, 400, "validation_error"),
+    ],
+)
+def test_what_is_wrong_is_said_before_what_is_gone(client, event, rival, changed, status, code):
+    answer = post(client, wish(event, 0) | changed)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    # It can be put right with the same key.
+    assert post(client, wish(event, 5)).status_code == 201
+
+
+def test_more_than_one_buyer_may_have_is_said_before_what_is_gone(client, event, rival):
+    answer = post(client, wish(event, 0, 2, 3, 4, 5))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "limit_exceeded")
+
+
+def test_suggestion_is_of_what_nobody_took_since_the_picture(client, event, rival):
+    ids = ticket_ids(event)
+    near = post(client, wish(event, 0, 1), key="before").json()["suggestion"]
+    locks.keep(event.pk, near, rival["id"], milliseconds=60_000)
+    instead = post(client, wish(event, 0, 1)).json()["suggestion"]
+
+    assert len(instead) == 2
+    assert not set(instead) & {*near, *ids[:2]}
+
+
+def test_guest_without_a_key_leaves_nothing(client, event, rival):
+    refused = post(client, wish(event, 0), key=None)
+
+    assert refused.status_code == 409
+    assert Booking.objects.count() == 1
+    assert len(locks.ask(lambda client: client.keys("answer:*"))) == 1
+
+
+def test_tickets_of_another_event_are_not_this_events(client, event, rival):
+    other = make_seated_event(seats=2)
+    answer = post(client, {"event": other.slug, "tickets": ticket_ids(event)[:1]})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")
+
+
+def test_draft_is_not_on_sale_whatever_is_locked(client, event, rival):
+    Event.objects.filter(pk=event.pk).update(status="draft")
+    time.sleep(1.1)
+
+    answer = post(client, wish(event, 3))
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_on_sale")
