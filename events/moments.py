@@ -20,7 +20,7 @@ from events import locks
 # Seconds. Whoever comes to something older waits for the new one.
 MAX_AGE = 1.0
 # Seconds. From this age on one reader makes the next, so that the others need never wait.
-DUE_AGE = 0.5
+DUE_AGE = 0.75
 # What took a second to make is kept for this many seconds if it may be, whatever changes.
 COST_FACTOR = 10
 # A hall with no more tickets than this is read each time: that costs little, and is never old.

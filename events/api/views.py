@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -19,8 +20,10 @@ from events.api.parameters import PAGE_PARAMETERS, StrictFilterBackend, StrictPa
 from events.api.serializers import AvailabilitySerializer, EventSerializer, TicketSerializer
 from events.availability import Snapshot, remember, with_live_status
 from events.models import Event, Ticket
-from events.pictures import Picture, picture_of
+from events.pictures import picture_of
 from events.querysets import TicketQuerySet
+
+Found = TypeVar("Found")
 
 
 class EventView(StrictParameters, APIView):
@@ -34,8 +37,7 @@ class EventView(StrictParameters, APIView):
         extensions={"x-problems": ["not_found"]},
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
-        picture = picture_or_404(slug)
-        return json_response(picture.once("event as JSON", lambda: describe_event(picture)))
+        return json_response(_found_or_404(lambda: event_as_json(slug)))
 
 
 class TicketListView(StrictParameters, ListAPIView[Ticket]):
@@ -86,7 +88,7 @@ class AvailabilityView(StrictParameters, APIView):
         extensions={"x-problems": ["not_found"]},
     )
     def get(self, request: Request, slug: str) -> HttpResponse:
-        picture = picture_or_404(slug)
+        picture = _found_or_404(lambda: picture_of(slug))
         snapshot = picture.snapshot
         picture.once("remembered", lambda: remember(snapshot))
         since = request.query_params.get("since")
@@ -96,9 +98,9 @@ class AvailabilityView(StrictParameters, APIView):
         return json_response(describe_states(snapshot, changes))
 
 
-def picture_or_404(slug: str) -> Picture:
+def _found_or_404(find: Callable[[], Found]) -> Found:
     try:
-        return picture_of(slug)
+        return find()
     except Event.DoesNotExist as error:
         raise Http404 from error
 
@@ -108,11 +110,16 @@ def json_response(content: bytes) -> HttpResponse:
     return HttpResponse(content, content_type=JSONRenderer.media_type)
 
 
-def describe_event(picture: Picture) -> bytes:
-    """The event as JSON, with the numbers of the picture."""
-    event = picture.event
-    described = EventSerializer(event, context={"event": event, "snapshot": picture.snapshot})
-    return as_json(described.data)
+def event_as_json(slug: str) -> bytes:
+    """The event with the numbers of its picture. Raises `Event.DoesNotExist`."""
+    picture = picture_of(slug)
+
+    def describe() -> bytes:
+        event = picture.event
+        described = EventSerializer(event, context={"event": event, "snapshot": picture.snapshot})
+        return as_json(described.data)
+
+    return picture.once("event as JSON", describe)
 
 
 def describe_states(snapshot: Snapshot, changes: list[tuple[int, int]] | None = None) -> bytes:

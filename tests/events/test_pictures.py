@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 
 from bookings.services import Buyer, hold_tickets, release_hold
 from events import moments, pictures
@@ -84,6 +85,31 @@ def test_draft_has_no_picture():
 
     with pytest.raises(Event.DoesNotExist):
         picture_of(event.slug)
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_event_that_was_taken_back_is_not_told_of_by_an_older_picture(client: Client):
+    event = make_seated_event()
+    picture_of(event.slug)
+    Event.objects.filter(pk=event.pk).update(status="draft")
+
+    assert client.get(f"/api/v1/events/{event.slug}/").status_code == 404
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_programs_are_told_the_moment_of_the_picture(client: Client, django_assert_num_queries):
+    event = make_seated_event(seats=3)
+    path = f"/api/v1/events/{event.slug}/"
+    first, first_states = client.get(path), client.get(f"{path}availability/")
+    block(event, 1)
+
+    with django_assert_num_queries(0):
+        second, second_states = client.get(path), client.get(f"{path}availability/")
+
+    assert (second.content, second_states.content) == (first.content, first_states.content)
+    assert (second["ETag"], second_states["ETag"]) == (first["ETag"], first_states["ETag"])
+    assert second.json()["availability"]["as_of"] == second_states.json()["as_of"]
+    assert second["Cache-Control"] == "private, no-cache"
 
 
 def test_seats_near_are_those_of_the_rows_around_in_order():
