@@ -76,9 +76,12 @@ class Crowd:
                 self._busy.release()
             self._may_go.set()
 
-    def hold_alone(self, times: int = 12) -> list[float]:
-        """One buyer holds tickets so often, one hold after the other; returns how long each took."""
-        with Buyer(self.house, self.journal, self.stock, random.Random(0)) as buyer:
+    def hold_alone(self, seed: int, times: int = 12) -> list[float]:
+        """One buyer holds tickets so often, one hold after the other; returns how long each took.
+
+        With another seed it wants others, as those of before may still be held.
+        """
+        with Buyer(self.house, self.journal, self.stock, random.Random(seed)) as buyer:
             return [timed(buyer.hold) for _ in range(times)]
 
 

@@ -181,9 +181,9 @@ def _sell(house: House, fault: Fault, pace: Pace) -> Sale:
 
 def _notice(crowd: Crowd, break_it: Callable[[], None]) -> Noticing:
     with crowd.hushed():
-        before = crowd.hold_alone()
+        before = crowd.hold_alone(seed=-1)
         break_it()
-        return Noticing(before, after=crowd.hold_alone())
+        return Noticing(before, after=crowd.hold_alone(seed=-2))
 
 
 def _judge(house: House, sale: Sale, pace: Pace) -> None:
