@@ -1,15 +1,13 @@
-"""What is asked of the database beside the load: its statistics, its clock, and who asks it anything."""
+"""What is asked of the database beside the load: its statistics, and how much it was asked."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
 
 from django.db import connection
 
-CONNECTIONS_USED = """
-SELECT count(*) FILTER (WHERE query_start >= %s), count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-"""
+# A connection that falls idle hands its counts in within so long: PGSTAT_IDLE_INTERVAL, and a little.
+HAND_IN_SECONDS = 11.0
 
 
 def analyze() -> None:
@@ -24,20 +22,16 @@ def vacuum() -> None:
         cursor.execute("VACUUM (ANALYZE)")
 
 
-def database_time() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
+def transactions() -> int:
+    """How many transactions the database has ended, once everybody has fallen idle and said so.
 
-
-def connections_used(since: datetime) -> tuple[int, int]:
-    """How many of the others' connections began a statement since then, and how many there are.
-
-    The server's own record of each connection, so that nothing is missed and nothing else, such
-    as its housekeeping, is counted.
+    A statement on its own is one, as all are that a request asks outside a hold. The server's own
+    record, so that nothing is missed; a few are its housekeeping's.
     """
+    time.sleep(HAND_IN_SECONDS)
     with connection.cursor() as cursor:
-        cursor.execute(CONNECTIONS_USED, [since])
-        used, there = cursor.fetchone()
-    return used, there
+        cursor.execute(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+        )
+        ended: int = cursor.fetchone()[0]
+    return ended

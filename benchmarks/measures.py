@@ -72,12 +72,12 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
     expect(seated, 201)
     report.add("hold of 2 seats", seated, limit, "pgbench", 0.20)
     guests = (guest_hold(its.arena.slug, {"tickets": pair}, number) for number, pair in enumerate(taken))
-    since = database.database_time()
+    before = database.transactions()
     refused = play(address, CONNECTIONS, each_once(guests))
-    asked, connections = database.connections_used(since)
+    statements = database.transactions() - before
     expect(refused, 409)
     report.add("refused hold, a guest", refused, seated.rate, "seated hold", 3.0)
-    report.bound("connections that it asks", asked, connections, "those to the database", 0.0)
+    report.bound("statements that it costs", statements, its.sizes.holds, "the refused holds", 0.05)
     return seated
 
 
