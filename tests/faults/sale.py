@@ -183,7 +183,10 @@ def _notice(crowd: Crowd, break_it: Callable[[], None]) -> Noticing:
     with crowd.hushed():
         before = crowd.hold_alone(seed=-1)
         break_it()
-        return Noticing(before, after=crowd.hold_alone(seed=-2))
+        after = crowd.hold_alone(seed=-2)
+        # Once more what was held before: who gives it to a second buyer is found out.
+        crowd.hold_alone(seed=-1)
+    return Noticing(before, after)
 
 
 def _judge(house: House, sale: Sale, pace: Pace) -> None:

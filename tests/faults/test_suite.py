@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from tests.factories import make_seated_event, ticket_ids
 from tests.faults.__main__ import print_table
 from tests.faults.journal import Answer, Journal, Period, Told
 from tests.faults.sale import HEADINGS, Noticing, lost_holds
+from tests.faults.tools import no_faketime, wrong_clock
 from ticketing.local.environment import given
 from ticketing.local.paths import CHECKOUT
 
@@ -70,6 +72,28 @@ def test_table_is_printed_as_the_document_has_it(capsys):
     head, line, row = capsys.readouterr().out.splitlines()
     assert f"\n{head}\n{line}\n| " in document
     assert row == "| cache killed | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 |"
+
+
+WAITS = """
+import threading, time
+began, real = time.monotonic(), time.time()
+time.sleep(0.2)
+threading.Event().wait(0.2)
+print(real, time.monotonic() - began)
+"""
+
+
+@pytest.mark.skipif(bool(no_faketime()), reason="libfaketime is not installed")
+@pytest.mark.parametrize("seconds", [-300, 300])
+def test_program_with_a_wrong_clock_waits_as_long_as_others(seconds):
+    environment = os.environ | wrong_clock(f"{seconds:+}s")
+    command = [sys.executable, "-c", WAITS]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+
+    told, waited = map(float, done.stdout.split())
+    assert told - time.time() == pytest.approx(seconds, abs=60)
+    assert 0.4 <= waited < 60
 
 
 # --- What is lost -----------------------------------------------------------------------

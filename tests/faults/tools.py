@@ -87,12 +87,21 @@ def no_faketime() -> str:
     return "" if faketime() else "libfaketime is not installed"
 
 
+def wrong_clock(offset: str) -> dict[str, str]:
+    """The environment of a program whose clock is so far off, such as `+300s`. Its waits are right."""
+    return {
+        "LD_PRELOAD": str(faketime()),
+        "FAKETIME": offset,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": str(Path(__file__).parent / "clock"),
+    }
+
+
 @contextmanager
 def clock_off(program: Program, offset: str) -> Iterator[None]:
-    """Start the program again with its clock so far off, and once more with the right one. Waits stay."""
-    wrong = {"LD_PRELOAD": str(faketime()), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    """Start the program again with its clock so far off, and once more with the right one."""
     program.kill()
-    program.start(**wrong)
+    program.start(**wrong_clock(offset))
     yield
     program.kill()
     program.start()
