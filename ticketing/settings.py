@@ -225,8 +225,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     **CELERY_TASK_PUBLISH_RETRY_POLICY,
-    "socket_timeout": 0.2,
+    # Without a `socket_timeout`: a worker that gives up on saying that a task is done loses a slot for ever.
     "socket_connect_timeout": 0.25,
+    "socket_keepalive": True,
     "visibility_timeout": 600,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from celery import Celery
 from events import wake_up
 from events.tasks import publish_waiting_events
 from ticketing.celery import app
+from ticketing.local.engines import Valkey
 
 
 @pytest.fixture
@@ -50,6 +52,19 @@ def test_waking_up_queues_the_task_for_the_workers():
 
         assert queue.llen("holdfast") == 1
         queue.delete("holdfast")
+
+
+def test_worker_waits_for_a_broker_that_is_frozen_for_a_moment(tmp_path):
+    broker = Valkey(tmp_path)
+    broker.start()
+    with app.connection_for_write(broker.broker_url(2)) as connection:
+        client = connection.default_channel.client
+        client.ping()
+        broker.pause()
+        threading.Timer(1.5, broker.resume).start()
+
+        assert client.ping() is True
+    broker.stop()
 
 
 IN_A_THREAD_OF_THE_WEB_SERVER = """
