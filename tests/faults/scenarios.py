@@ -51,10 +51,10 @@ def sells_on(sale: Sale) -> str | None:
 def notices_at_once(sale: Sale) -> str | None:
     """Whoever meets the fault first pays at most 250 ms for it, and whoever comes after next to nothing."""
     assert sale.noticing is not None
-    if sale.noticing.of_the_first > 0.25:
-        return f"the first to notice paid {1000 * sale.noticing.of_the_first:.0f} ms"
     if sale.noticing.of_the_others > 0.08:
         return f"each paid {1000 * sale.noticing.of_the_others:.0f} ms, and not the first alone"
+    if sale.noticing.of_the_first > 0.25:
+        return f"the first to notice paid {1000 * sale.noticing.of_the_first:.0f} ms"
     return None
 
 
