@@ -8,6 +8,7 @@ from ticketing.settings import (
     BROKER_DB,
     CACHE_DB,
     CACHES,
+    DATABASES,
     LOCKS_DB,
     REDIS_URL,
     broker_url,
@@ -27,6 +28,8 @@ for cache in CACHES.values():
 
 # Nor like a database that is away.
 REQUEST_SUSPICIOUS_SECONDS, REQUEST_PATIENCE_SECONDS = 30.0, 120.0
+# A test's transaction is as long as the test; the first of a run imports the whole site in it.
+DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=60s"
 
 # Hashing a password is slow on purpose, and no test is about its strength.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
