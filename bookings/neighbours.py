@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from events.models import PriceTier, Seat
+from events.models import PriceTier
 from events.pictures import SeatState
 from events.querysets import current_status
 
@@ -28,14 +28,12 @@ class Choice(NamedTuple):
     ticket_ids: tuple[int, ...]
 
 
-def free_seats(tier: PriceTier, *, around: Seat | None = None) -> list[SeatState]:
-    """Every seat of the tier in the order of its rows, free or not; or those of the rows near a seat."""
-    tickets = tier.tickets.filter(seat__isnull=False)
-    if around is not None:
-        rows_near = (around.row_index - ROWS_NEAR, around.row_index + ROWS_NEAR)
-        tickets = tickets.filter(seat__section=around.section, seat__row_index__range=rows_near)
-    rows = tickets.order_by("seat__section", "seat__row_index", "seat__place").values_list(
-        "id", "seat__section", "seat__row_index", "seat__place", current_status()
+def free_seats(tier: PriceTier) -> list[SeatState]:
+    """Every seat of the tier in the order of its rows, free or not."""
+    rows = (
+        tier.tickets.filter(seat__isnull=False)
+        .order_by("seat__section", "seat__row_index", "seat__place")
+        .values_list("id", "seat__section", "seat__row_index", "seat__place", current_status())
     )
     return [
         SeatState(ticket_id, section, row_index, place, status == "available")

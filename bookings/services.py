@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,12 +39,13 @@ from bookings.models import (
     hash_secret,
     make_access_token,
 )
-from bookings.neighbours import choose_neighbours, choose_scattered, free_seats, without_locked
+from bookings.neighbours import ROWS_NEAR, choose_neighbours, choose_scattered, free_seats, without_locked
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
 from bookings.reserving import Reserved, check_on_sale, reserve_any, reserve_tickets
 from events import locks
 from events.models import Event, PriceTier, Ticket
+from events.pictures import Picture, recent_picture_of
 from events.querysets import current_status
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
+# How often something is suggested in place of what turned out to be locked.
+SUGGESTIONS = 3
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
 
@@ -231,16 +234,37 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
 
     Seats side by side in the lost seat's section where there are any.
     """
-    first = event.tickets.filter(pk=lost[0]).select_related("price_tier", "seat").first()
+    try:
+        picture = recent_picture_of(event.slug)
+    except Event.DoesNotExist:
+        return []
+    if picture.seat_of(lost[0]) is not None:
+        return suggest_near(picture, len(wanted), lost)
+    tier = PriceTier.objects.filter(event=event, tickets=lost[0]).first()
+    if tier is None:
+        return []
+    free = tier.tickets.available().exclude(pk__in=lost)
+    return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
+
+
+def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list[int]:
+    """So many seats side by side near the first that is lost, free in the picture and not locked now.
+
+    Empty where there are none. Asks the database for nothing where the picture knows its seats.
+    """
+    first = picture.seat_of(min(lost))
     if first is None:
         return []
-    if first.seat is None:
-        free = first.price_tier.tickets.available().exclude(pk__in=lost)
-        return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
-    seats = free_seats(first.price_tier, around=first.seat)
-    seats = without_locked(seats, locks.locked_among(event.pk, [seat.ticket_id for seat in seats]))
-    near = (first.seat.row_index, first.seat.place)
-    return choose_neighbours(seats, len(wanted), near=near) or []
+    seats = picture.seats_near(first.ticket_id, rows=ROWS_NEAR)
+    near = (first.row_index, first.place)
+    gone = set(lost)
+    for _attempt in range(SUGGESTIONS):
+        chosen = choose_neighbours(without_locked(seats, gone), quantity, near=near) or []
+        locked = locks.locked_among(picture.event_id, chosen)
+        if not locked:
+            return chosen
+        gone |= locked
+    return []
 
 
 def _keep_locks_after_commit(booking: Booking, ticket_ids: Sequence[int], *, ends: float) -> None:

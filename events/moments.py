@@ -99,6 +99,11 @@ class Moments(Generic[Shown]):
         finally:
             kept.turn.release()
 
+    def peek(self, slug: str, *, max_age: float) -> Shown | None:
+        """What is kept for the slug, if it is not older than so many seconds, as it is. Asks nothing."""
+        kept = self._kept.get(slug)
+        return kept.shown if kept is not None and kept.age <= max_age else None
+
     def clear(self) -> None:
         """Keep nothing of what was kept."""
         with self._lock:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import bisect
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -25,7 +25,9 @@ Made = TypeVar("Made")
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE]
 # Where the seats are is read again this often: only a changed plan of the venue moves them.
 LAYOUT_SECONDS = 60
-LAYOUTS = 4
+LAYOUTS = 8
+# Seconds. So old may a picture be from which something is only suggested.
+HINT_AGE = 30.0
 
 
 class SeatState(NamedTuple):
@@ -139,12 +141,13 @@ class Picture:
         return self._layout.find(ticket_id)
 
     @property
-    def _layout(self) -> Layout:
-        def read() -> Layout:
-            minute = int(time.monotonic() // LAYOUT_SECONDS)
-            return _read_layout(self.event_id, self.ticket_count, minute)
+    def knows_its_seats(self) -> bool:
+        """Whether it can say where seats are, and what is near them, without asking."""
+        return _kept_layout(self.event_id, self.ticket_count) is not None
 
-        return self.once("layout", read)
+    @property
+    def _layout(self) -> Layout:
+        return self.once("layout", lambda: _layout_of(self.event_id, self.ticket_count))
 
     def _read_event(self) -> Event:
         events = Event.objects.published().for_listing().prefetch_related("price_tiers")
@@ -154,10 +157,27 @@ class Picture:
         return event
 
 
-@lru_cache(maxsize=LAYOUTS)
-def _read_layout(event_id: int, ticket_count: int, minute: int) -> Layout:
-    """The layout as it was in this minute; of another number of tickets there is another."""
-    return Layout(event_id)
+# By the event, the one read last at the end: when it was read, of how many tickets, and the layout.
+_layouts: OrderedDict[int, tuple[float, int, Layout]] = OrderedDict()
+_layouts_lock = threading.Lock()
+
+
+def _kept_layout(event_id: int, ticket_count: int) -> Layout | None:
+    read_at, count, layout = _layouts.get(event_id) or (0.0, -1, None)
+    is_current = count == ticket_count and time.monotonic() - read_at < LAYOUT_SECONDS
+    return layout if is_current else None
+
+
+def _layout_of(event_id: int, ticket_count: int) -> Layout:
+    layout = _kept_layout(event_id, ticket_count)
+    if layout is None:
+        layout = Layout(event_id)
+        with _layouts_lock:
+            _layouts.pop(event_id, None)
+            _layouts[event_id] = (time.monotonic(), ticket_count, layout)
+            while len(_layouts) > LAYOUTS:
+                _layouts.popitem(last=False)
+    return layout
 
 
 _pictures: Moments[Picture] = Moments()
@@ -176,6 +196,12 @@ def picture_of(slug: str) -> Picture:
 def recent_picture_of(slug: str) -> Picture:
     """The same, with a small hall kept for a moment too: for hints, which a hold need not believe."""
     return _pictures.read(slug, lambda: _take_picture(slug), keep_small=True)
+
+
+def kept_picture_of(slug: str) -> Picture | None:
+    """A picture for hints that somebody needed a short while ago, or None. Asks the database for nothing."""
+    picture = _pictures.peek(slug, max_age=HINT_AGE)
+    return picture if picture is not None and picture.knows_its_seats else None
 
 
 def _take_picture(slug: str) -> Picture:

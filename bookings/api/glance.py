@@ -21,17 +21,14 @@ from bookings.api.idempotency import Perform, Refuse, fingerprint, read_key, rep
 from bookings.api.serializers import HOLD
 from bookings.exceptions import TicketsUnavailable
 from bookings.models import IDEMPOTENCY_LIFETIME
-from bookings.neighbours import ROWS_NEAR, choose_neighbours, without_locked
+from bookings.services import suggest_near
 from events import locks
-from events.models import Event
-from events.pictures import Picture, recent_picture_of
+from events.pictures import Picture, kept_picture_of
 
 LIFETIME_SECONDS = int(IDEMPOTENCY_LIFETIME.total_seconds())
 # What is known of a key whose request went to the database, which alone can answer it again.
 IN_THE_DATABASE = b"in the database"
 FINGERPRINT_LENGTH = 64
-# How often a suggestion is made anew because part of it was just taken.
-SUGGESTIONS = 3
 
 
 class Wish(NamedTuple):
@@ -60,7 +57,8 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
         return answer
     known, taken = seen
     if known is None and wish is not None and taken and _is_valid(request, wish):
-        answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=_suggest(wish, taken)))
+        suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
+        answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
         known = _remember(name, _note(request, answer))
         if known is None:
             return answer
@@ -72,7 +70,8 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
 def _wish_of(request: Request) -> Wish | None:
     """The event and the tickets that are wanted; None where that is not what the body has.
 
-    Whatever else is wrong with it is told later.
+    None too where no picture of the event is kept: asking the database then takes one for all
+    who come after. Whatever else is wrong with the body is told later.
     """
     body = cast("dict[str, Any]", request.data)
     slug, tickets = body.get("event"), body.get("tickets")
@@ -80,10 +79,8 @@ def _wish_of(request: Request) -> Wish | None:
         return None
     if any(type(ticket) is not int for ticket in tickets):
         return None
-    try:
-        return Wish(recent_picture_of(slug), tickets)
-    except Event.DoesNotExist:
-        return None
+    picture = kept_picture_of(slug)
+    return None if picture is None else Wish(picture, tickets)
 
 
 def _is_valid(request: Request, wish: Wish) -> bool:
@@ -105,26 +102,6 @@ def _look(client: Redis, name: str | None, wish: Wish | None) -> tuple[bytes | N
     known, owners = pipeline.execute()
     taken = [ticket for ticket, owner in zip(wish.tickets, owners, strict=True) if owner is not None]
     return known, sorted(taken)
-
-
-def _suggest(wish: Wish, taken: list[int]) -> list[int]:
-    """As many seats side by side near the first that is gone, free in the picture and not locked now."""
-    lost = wish.picture.seat_of(taken[0])
-    if lost is None:
-        return []
-    seats = wish.picture.seats_near(taken[0], rows=ROWS_NEAR)
-    gone = set(taken)
-    for _ in range(SUGGESTIONS):
-        chosen = choose_neighbours(
-            without_locked(seats, gone), len(wish.tickets), near=(lost.row_index, lost.place)
-        )
-        if chosen is None:
-            break
-        locked = locks.locked_among(wish.picture.event_id, chosen)
-        if not locked:
-            return chosen
-        gone |= locked
-    return []
 
 
 def _name(caller: str, key: str) -> str:

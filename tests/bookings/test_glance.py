@@ -10,7 +10,7 @@ from django.test import Client
 
 from bookings.api import glance
 from bookings.models import Booking, IdempotencyKey
-from events import locks, moments
+from events import locks, pictures
 from events.models import Event
 from tests.bookings.test_idempotency import key_of, post, wish
 from tests.factories import make_seated_event, make_user, ticket_ids
@@ -27,8 +27,9 @@ def event() -> Event:
 
 @pytest.fixture
 def rival(event: Event) -> dict[str, Any]:
-    """The booking of the first two seats, by another guest."""
+    """The booking of the first two seats, by another guest; the hall was looked at after it."""
     held: dict[str, Any] = post(Client(), wish(event, 0, 1), key="rival", **{"User-Agent": "rival"}).json()
+    assert post(Client(), wish(event, 0), key=None).status_code == 409
     return held
 
 
@@ -37,12 +38,9 @@ def release(booking: dict[str, Any]) -> None:
     assert Client().delete(f"/api/v1/bookings/{booking['id']}/", headers=token).status_code == 204
 
 
-def test_refusal_asks_the_database_nothing(client, event, rival, monkeypatch, django_assert_num_queries):
+def test_refusal_asks_the_database_nothing(client, event, rival, django_assert_num_queries):
     ids = ticket_ids(event)
-    monkeypatch.setattr(moments, "MAX_AGE", 60)
-    monkeypatch.setattr(moments, "COST_FACTOR", 10**6)
     wanted = wish(event, 1, 2)
-    post(client, wanted, key="another")
 
     with django_assert_num_queries(0):
         refused = post(client, wanted)
@@ -54,6 +52,22 @@ def test_refusal_asks_the_database_nothing(client, event, rival, monkeypatch, dj
     assert refused.json()["suggestion"] == ids[2:4]
     assert "RateLimit" in refused.headers
     assert_audit_is_clean()
+
+
+def test_first_refusal_of_a_process_takes_the_picture_for_the_next(client, event, rival):
+    pictures._pictures.clear()
+    first = post(client, wish(event, 1, 2), key="one")
+    second = post(client, wish(event, 1, 2), key="two")
+
+    assert first.json() == second.json()
+    assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"rival", "one"}
+
+
+def test_old_picture_is_not_believed(client, event, rival, monkeypatch):
+    monkeypatch.setattr(pictures, "HINT_AGE", 0.0)
+    post(client, wish(event, 1))
+
+    assert IdempotencyKey.objects.filter(key="first").exists()
 
 
 def test_account_is_told_the_same_by_the_database(client, event, rival):

@@ -86,8 +86,8 @@ def test_hold_of_a_locked_ticket_does_not_write_to_the_database(django_assert_nu
     ids = ticket_ids(event)
     hold_tickets(event=event, ticket_ids=ids, buyer=GUEST)
 
-    # The one query looks for something near; the tickets themselves are not asked about.
-    with django_assert_num_queries(2), pytest.raises(exceptions.TicketsUnavailable) as refusal:
+    # A picture of the hall is taken, for something near; the tickets themselves are not asked about.
+    with django_assert_num_queries(4), pytest.raises(exceptions.TicketsUnavailable) as refusal:
         hold_tickets(event=event, ticket_ids=ids[:1], buyer=Buyer(email="other@example.org"))
 
     assert refusal.value.unavailable == ids[:1]

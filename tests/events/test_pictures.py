@@ -159,6 +159,6 @@ def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
     picture = picture_of(event.slug)
     make_seated(event, seats=1, name="Balcony")
     newest = ticket_ids(event)[-1]
-    pictures._read_layout.cache_clear()
+    pictures._layouts.clear()
 
     assert [seat.is_free for seat in picture.seats_near(newest, rows=0)] == [False]
