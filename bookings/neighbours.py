@@ -14,8 +14,8 @@ from events.models import PriceTier
 from events.pictures import SeatState
 from events.querysets import current_status
 
-# How many rows before and behind a lost seat still count as near it.
-ROWS_NEAR = 5
+# How many rows before and behind a lost seat are near it, and how many still count as near.
+ROWS_NEAR = (1, 5)
 
 
 class Choice(NamedTuple):

@@ -54,8 +54,6 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
-# How often something is suggested in place of what turned out to be locked.
-SUGGESTIONS = 3
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
 
@@ -255,15 +253,16 @@ def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list
     first = picture.seat_of(min(lost))
     if first is None:
         return []
-    seats = picture.seats_near(first.ticket_id, rows=ROWS_NEAR)
     near = (first.row_index, first.place)
     gone = set(lost)
-    for _attempt in range(SUGGESTIONS):
-        chosen = choose_neighbours(without_locked(seats, gone), quantity, near=near) or []
-        locked = locks.locked_among(picture.event_id, chosen)
-        if not locked:
-            return chosen
-        gone |= locked
+    # Mostly there is something in the next rows, which are quickly looked through.
+    for rows in ROWS_NEAR:
+        seats = picture.seats_near(first.ticket_id, rows=rows)
+        while chosen := choose_neighbours(without_locked(seats, gone), quantity, near=near):
+            locked = locks.locked_among(picture.event_id, chosen)
+            if not locked:
+                return chosen
+            gone |= locked
     return []
 
 

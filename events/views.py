@@ -74,12 +74,12 @@ class DrawnPage:
     def __init__(self, event: Event, hall: Hall, html: str) -> None:
         self.event_id = event.pk
         self.ticket_count = hall.ticket_count
-        self._parts = html.split(self.TOKEN)
+        self._parts = html.encode().split(self.TOKEN.encode())
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         # A page without a form needs no token, and leaves no cookie.
-        html = get_token(request).join(self._parts) if len(self._parts) > 1 else self._parts[0]
-        response = HttpResponse(html)
+        is_plain = len(self._parts) == 1
+        response = HttpResponse(self._parts[0] if is_plain else get_token(request).encode().join(self._parts))
         patch_vary_headers(response, PAGE_VARIES)
         return response
 

@@ -142,8 +142,9 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     keepalives_idle=5,
     keepalives_interval=2,
     keepalives_count=3,
-    # The hold's statement takes longer to plan than to run. PgBouncer keeps plans from 1.21 on.
-    prepare_threshold=5 if env.bool("PREPARED_STATEMENTS", True) else None,
+    # The hold's statement takes longer to plan than to run: its plan is kept from the first time on.
+    # PgBouncer keeps plans from 1.21 on.
+    prepare_threshold=0 if env.bool("PREPARED_STATEMENTS", True) else None,
 )
 # A request that takes so long makes us ask whether the database is there at all; where it says nothing for
 # so long, or a request takes so long, that is ended: see ticketing/database_away.py. Together less than

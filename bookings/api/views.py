@@ -44,6 +44,7 @@ from bookings.services import (
     hold_tickets,
     release_hold,
 )
+from bookings.statements import execute
 from bookings.tasks import apply_notices
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
 from events.models import Event
@@ -51,10 +52,8 @@ from events.requests import network_of
 from events.wake_up import wake_up
 
 # Without the long texts.
-FIND_EVENT = """
-    SELECT id, slug, title, venue_id, currency, max_tickets_per_booking, max_extensions
-    FROM events_event WHERE slug = %s
-"""
+EVENT_FIELDS = ["id", "slug", "title", "venue_id", "currency", "max_tickets_per_booking", "max_extensions"]
+FIND_EVENT = f"SELECT {', '.join(EVENT_FIELDS)} FROM events_event WHERE slug = %(slug)s"  # noqa: S608
 TOKEN = OpenApiParameter(
     TOKEN_HEADER,
     str,
@@ -173,11 +172,11 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
 
 def find_event(slug: str) -> Event:
     """What a hold needs of the event; a draft is found too: it is not on sale, as the box office says."""
-    event = next(iter(Event.objects.raw(FIND_EVENT, [slug])), None)
-    if event is None:
+    row = execute(FIND_EVENT, {"slug": slug}).fetchone()
+    if row is None:
         detail = ErrorDetail(_("There is no such event."), code="does_not_exist")
         raise ValidationError({"event": [detail]})
-    return event
+    return Event.from_db(None, EVENT_FIELDS, row)
 
 
 def _hold(event: Event, wish: dict[str, Any], buyer: Buyer) -> HeldBooking:

@@ -180,6 +180,7 @@ ALTER ROLE holdfast SET statement_timeout = '8s';
 ALTER ROLE holdfast SET lock_timeout = '2s';
 ALTER ROLE holdfast SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE holdfast SET timezone = 'UTC';
+ALTER ROLE holdfast SET plan_cache_mode = 'force_generic_plan';
 SELECT 'CREATE DATABASE holdfast OWNER holdfast'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'holdfast') \\gexec
 """
