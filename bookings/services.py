@@ -11,10 +11,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -93,7 +91,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
-        with _in_transaction():
+        with transaction.atomic():
             return _reserve(
                 event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
             )
@@ -137,9 +135,7 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
                 suggestion=choose_scattered(free, quantity) or [],
             )
         try:
-            # Undone where it fails: the rows that it locked would be out of order with the next.
-            with transaction.atomic():
-                return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
+            return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
         except TicketsUnavailable:
             continue
     raise TicketsUnavailable(available=tier.tickets.available().count())
@@ -151,7 +147,7 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         # Behind what this process sold last; from the beginning once that found too few.
         after = _sold_lately.get(tier.pk, 0) if attempt == 0 else 0
         try:
-            with _in_transaction():
+            with transaction.atomic():
                 held = _reserve(
                     event,
                     uuid4(),
@@ -169,14 +165,6 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         # Enough are free, but locked by buyers who may yet roll back: look again.
         time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311  # Jitter, not a secret.
     raise TicketsUnavailable(available=left)
-
-
-def _in_transaction() -> AbstractContextManager[Any]:
-    """The caller's transaction, else one of its own.
-
-    Without a savepoint: a refusal has written nothing that would have to be undone.
-    """
-    return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 
 def _reserve(
@@ -257,12 +245,10 @@ def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list
     gone = set(lost)
     # Mostly there is something in the next rows, which are quickly looked through.
     for rows in ROWS_NEAR:
-        seats = picture.seats_near(first.ticket_id, rows=rows)
-        while chosen := choose_neighbours(without_locked(seats, gone), quantity, near=near):
-            locked = locks.locked_among(picture.event_id, chosen)
-            if not locked:
-                return chosen
-            gone |= locked
+        seats = without_locked(picture.seats_near(first.ticket_id, rows=rows), gone)
+        gone |= locks.locked_among(picture.event_id, [seat.ticket_id for seat in seats if seat.is_free])
+        if chosen := choose_neighbours(without_locked(seats, gone), quantity, near=near):
+            return chosen
     return []
 
 

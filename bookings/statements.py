@@ -20,6 +20,8 @@ def execute(statement: str, values: dict[str, Any]) -> CursorWrapper:
     it keeps the plan where `OPTIONS` has a `prepare_threshold`. A statement names the type of each
     value, `%(name)s::bigint`, and a number is given as text: a number's type depends on its size.
     """
+    # As Django's own cursors begin: a connection that the server has closed since is made anew.
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     bare: Any = psycopg.Cursor(connection.connection)
     # With Django's wrapper for its errors and its log.

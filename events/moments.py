@@ -1,8 +1,8 @@
 """What is made of a large hall's tickets, kept in this process for a moment.
 
-A hall that many look at is read once for all of them and not for each. What is kept is never older than
-`MAX_AGE`, and made anew at once when the lock cache says that tickets were held or given back since
-(`events.locks.last_change`), by whichever process. In a rush that is the case at every read: so that the
+A hall that many look at is read once for all of them and not for each. What is shown is never older than
+`MAX_AGE` (only hints `peek` at something older), and made anew at once when the lock cache says that tickets
+were held or given back since (`events.locks.last_change`), by whichever process. In a rush that is the case at every read: so that the
 pictures do not cost more than the sale, making them takes no more than a share of the time.
 """
 
@@ -89,8 +89,10 @@ class Moments(Generic[Shown]):
         if not kept.is_due:
             return kept.shown
         # One makes it; the others take the last one while they may, and wait if they must.
-        if not kept.turn.acquire(blocking=kept.age >= MAX_AGE):
-            return kept.shown
+        must_wait = kept.age >= MAX_AGE
+        # Whoever waited for nothing makes one too: all then meet the same obstacle at once.
+        if not (kept.turn.acquire(timeout=MAX_AGE) if must_wait else kept.turn.acquire(blocking=False)):
+            return make() if must_wait else kept.shown
         try:
             newest = self._kept.get(slug)
             if newest is not None and newest is not kept and not newest.is_due:

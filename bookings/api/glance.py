@@ -3,7 +3,7 @@
 In the first minutes of a sale most requests want what somebody just took. They cost the database
 nothing: the lock says who was first, the kept picture of the hall has what is free nearby, and the
 refusal is remembered under the request's key beside the locks. The database still decides every
-hold; here it is only not asked about one that is lost. For what differs, see ADR 0015.
+hold; here it is only not asked about one that is lost. For what differs, see ADR 8.
 """
 
 from __future__ import annotations
@@ -51,12 +51,16 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
         return otherwise()
     seen = locks.ask(lambda client: _look(client, name, wish))
     if seen is None:
+        # The cache may be back before this very hold's locks are kept in it, or just after.
+        _remember(name, IN_THE_DATABASE)
         answer = otherwise()
-        # Should the cache be back by now, with this very hold's locks.
         _remember(name, IN_THE_DATABASE)
         return answer
     known, taken = seen
-    if known is None and wish is not None and taken and _is_valid(request, wish):
+    if known is None and not _is_valid(request):
+        # Says what is wrong, and keeps nothing.
+        return otherwise()
+    if known is None and wish is not None and taken and _can_refuse(wish, taken):
         suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
         answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
         known = _remember(name, _note(request, answer))
@@ -83,12 +87,18 @@ def _wish_of(request: Request) -> Wish | None:
     return None if picture is None else Wish(picture, tickets)
 
 
-def _is_valid(request: Request, wish: Wish) -> bool:
+def _is_valid(request: Request) -> bool:
     try:
         HOLD.run_validation(request.data)
     except ValidationError:
         return False
-    return len(wish.tickets) <= wish.picture.max_tickets_per_booking
+    return True
+
+
+def _can_refuse(wish: Wish, taken: list[int]) -> bool:
+    """Whether the picture has all that the refusal needs, and nothing else comes before it."""
+    is_seated = wish.picture.seat_of(taken[0]) is not None
+    return is_seated and len(wish.tickets) <= wish.picture.max_tickets_per_booking
 
 
 def _look(client: Redis, name: str | None, wish: Wish | None) -> tuple[bytes | None, list[int]]:

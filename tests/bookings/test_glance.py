@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -13,7 +12,13 @@ from bookings.models import Booking, IdempotencyKey
 from events import locks, pictures
 from events.models import Event
 from tests.bookings.test_idempotency import key_of, post, wish
-from tests.factories import make_seated_event, make_user, ticket_ids
+from tests.factories import (
+    make_event,
+    make_general_admission,
+    make_seated_event,
+    make_user,
+    ticket_ids,
+)
 from tests.utils import assert_audit_is_clean
 
 # Locks are kept once the hold is committed.
@@ -204,9 +209,32 @@ def test_tickets_of_another_event_are_not_this_events(client, event, rival):
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")
 
 
-def test_draft_is_not_on_sale_whatever_is_locked(client, event, rival):
+def test_free_ticket_of_an_event_that_was_taken_back_is_not_on_sale(client, event, rival):
     Event.objects.filter(pk=event.pk).update(status="draft")
-    time.sleep(1.1)
 
     answer = post(client, wish(event, 3))
     assert (answer.status_code, answer.json()["code"]) == (409, "not_on_sale")
+
+
+def test_general_admission_by_its_tickets_is_the_databases(client):
+    event = make_event()
+    make_general_admission(event, quantity=4)
+    ids = ticket_ids(event)
+    post(client, {"event": event.slug, "tickets": ids[:1]}, key="rival", **{"User-Agent": "rival"})
+    post(client, {"event": event.slug, "tickets": ids[:1]}, key="picture")
+
+    refused = post(client, {"event": event.slug, "tickets": ids[:1]})
+    assert refused.json()["unavailable"] == ids[:1]
+    assert refused.json()["suggestion"] == ids[1:2]
+
+
+def test_suggestion_asks_the_cache_once_for_each_block_of_rows(client, event, rival, monkeypatch):
+    """However much of what the picture shows as free was locked since."""
+    locks.keep(event.pk, ticket_ids(event), rival["id"], milliseconds=60_000)
+    asked = []
+    locked_among = locks.locked_among
+    monkeypatch.setattr(locks, "locked_among", lambda *facts: asked.append(1) or locked_among(*facts))
+
+    refused = post(client, wish(event, 0))
+    assert "suggestion" not in refused.json()
+    assert len(asked) == 2
