@@ -250,7 +250,10 @@ def test_memory_is_what_a_process_has_for_itself():
 
 
 def test_memory_is_told_of_each_worker():
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    waiting = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        # Else it may have hardly begun.
+        child.stdout.readline()
         memory = Server(("127.0.0.1", 0), os.getpid()).memory()
 
         assert memory[child.pid] > 100_000

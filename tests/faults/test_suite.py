@@ -31,7 +31,7 @@ def test_quick_sale_with_the_cache_killed_ends_with_its_line():
     )
 
     line = done.stdout.splitlines()[0]
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert line.startswith("broken cache killed · requests ")
     assert line.endswith(" · oversold 0 · lost 0")
 
