@@ -12,8 +12,7 @@ application = get_wsgi_application()
 
 # The first request of a process should not wait until all pages are imported.
 get_resolver().url_patterns  # noqa: B018
-# What is imported stays: the collector need not look through it again and again, nor for cycles after
-# each few hundred objects, of which one request makes thousands. That was a quarter of a hold's time.
+# What is imported stays: the collector need not look through it again and again, which was a quarter
+# of a hold's time.
 gc.collect()
 gc.freeze()
-gc.set_threshold(20_000, 20, 20)
