@@ -245,7 +245,7 @@ def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list
     gone = set(lost)
     # Mostly there is something in the next rows, which are quickly looked through.
     for rows in ROWS_NEAR:
-        seats = without_locked(picture.seats_near(first.ticket_id, rows=rows), gone)
+        seats = picture.seats_near(first.ticket_id, rows=rows)
         gone |= locks.locked_among(picture.event_id, [seat.ticket_id for seat in seats if seat.is_free])
         if chosen := choose_neighbours(without_locked(seats, gone), quantity, near=near):
             return chosen

@@ -158,8 +158,7 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
     kept_for, status, body, is_recent = kept
     if status is not None:
         return replay(request, kept_for, status=status, body=body)
-    if kept_for != fingerprint(request):
-        raise KeyReused
+    _refuse_another(request, kept_for)
     if is_recent:
         raise RequestInProgress
     return None
@@ -167,12 +166,17 @@ def first_answer(request: Request, caller: str, key: str) -> Response | None:
 
 def replay(request: Request, kept_for: str, *, status: int, body: str) -> Response:
     """The kept answer, again. Raises `KeyReused` where it was for a request of another fingerprint."""
-    if kept_for != fingerprint(request):
-        raise KeyReused
+    _refuse_another(request, kept_for)
     content_type = "application/problem+json" if status >= 400 else None
     return Response(
         json.loads(body), status=status, headers={"Idempotent-Replayed": "true"}, content_type=content_type
     )
+
+
+def _refuse_another(request: Request, kept_for: str) -> None:
+    """Raise `KeyReused` unless the request has the fingerprint that its key is kept for."""
+    if kept_for != fingerprint(request):
+        raise KeyReused
 
 
 def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> int:

@@ -51,7 +51,7 @@ from events.models import Event
 from events.requests import network_of
 from events.wake_up import wake_up
 
-# Without the long texts.
+# Without the long texts; in the order of the model's own fields, as `from_db` reads them.
 EVENT_FIELDS = ["id", "slug", "title", "venue_id", "currency", "max_tickets_per_booking", "max_extensions"]
 FIND_EVENT = f"SELECT {', '.join(EVENT_FIELDS)} FROM events_event WHERE slug = %(slug)s"  # noqa: S608
 TOKEN = OpenApiParameter(

@@ -84,38 +84,30 @@ def test_hold_answers_what_reading_the_booking_answers(client: Client, event: Ev
     assert made == read
 
 
-def test_addresses_of_one_ipv6_network_count_as_one(client: Client, event: Event, settings):
-    settings.HOLD_TICKETS_PER_ADDRESS = 1
-    ids = ticket_ids(event)
-
-    answers = [
+def hold_one_from_each(client: Client, event: Event, addresses: list[str]) -> list[int]:
+    """The statuses of holds of one ticket after another, each from its address."""
+    return [
         client.post(
             BOOKINGS,
-            {"event": event.slug, "tickets": [ids[number]]},
+            {"event": event.slug, "tickets": [ticket_id]},
             content_type="application/json",
             REMOTE_ADDR=address,
-        )
-        for number, address in enumerate(["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"])
+        ).status_code
+        for ticket_id, address in zip(ticket_ids(event), addresses, strict=False)
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 422, 201]
+
+def test_addresses_of_one_ipv6_network_count_as_one(client: Client, event: Event, settings):
+    settings.HOLD_TICKETS_PER_ADDRESS = 1
+
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"]
+    assert hold_one_from_each(client, event, addresses) == [201, 422, 201]
 
 
 def test_ipv4_addresses_written_as_ipv6_are_not_one_network(client: Client, event: Event, settings):
     settings.HOLD_TICKETS_PER_ADDRESS = 1
-    ids = ticket_ids(event)
 
-    answers = [
-        client.post(
-            BOOKINGS,
-            {"event": event.slug, "tickets": [ids[number]]},
-            content_type="application/json",
-            REMOTE_ADDR=f"::ffff:192.0.2.{number + 1}",
-        )
-        for number in range(2)
-    ]
-
-    assert [answer.status_code for answer in answers] == [201, 201]
+    assert hold_one_from_each(client, event, ["::ffff:192.0.2.1", "::ffff:192.0.2.2"]) == [201, 201]
 
 
 def test_hold_answers_with_the_booking(client: Client, event: Event):
