@@ -1,15 +1,16 @@
 """The one statement that reserves tickets: it decides, and writes all of a hold or nothing.
 
 Everything that must not be torn apart is in it: whether the event is on sale by the database's
-clock, which of the wanted rows are free, the booking, its items, and the rows' new state. One
-round trip, so that a row is locked for as short as can be, and a plan that the server keeps.
+clock, which of the wanted rows are free, the booking, its items, the rows' new state, and the mail
+that leads back to it. One round trip, so that a row is locked for as short as can be, and a plan
+that the server keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -17,8 +18,13 @@ from django.db.models.functions import Coalesce, Now
 
 from bookings.exceptions import NotOnSale, TicketsUnavailable
 from bookings.models import Booking, BookingItem
+from bookings.outbox.models import Mail
+from bookings.outbox.services import INSERT_MAILS
 from bookings.statements import execute
 from events.models import Event, PriceTier, Seat, Ticket
+
+# Whoever pays at once needs no mail that leads back to the hold.
+WAY_BACK_AFTER = timedelta(seconds=60)
 
 # What `events.querysets.is_available` says.
 IS_FREE = "(ticket.status = 'available' OR (ticket.status = 'reserved' AND ticket.reserved_until <= now()))"
@@ -47,6 +53,16 @@ ANY_OF_TIER = """
     ) AS lapsed
     LIMIT %(quantity)s::int
 """
+
+# As `queue_mail` puts it down when a hold is given another address.
+MAIL_WAY_BACK = INSERT_MAILS.format(
+    bookings="SELECT id FROM booking WHERE %(email)s <> ''",
+    kind=f"'{Mail.Kind.RESERVED}'",
+    key="%(email)s",
+    facts="'{}'",
+    is_bulk="false",
+    delay=WAY_BACK_AFTER.total_seconds(),
+)
 
 RESERVE = """
 WITH sale AS (
@@ -81,6 +97,8 @@ WITH sale AS (
     SELECT booking.id, chosen.id, chosen.price_tier_id, chosen.price, ''
     FROM chosen JOIN reserved USING (id), booking
     RETURNING id, ticket_id
+), mail AS (
+    {mail_way_back}
 )
 SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
     SELECT json_agg(json_build_array(
@@ -93,8 +111,8 @@ SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
 )
 FROM sale LEFT JOIN booking ON true
 """
-HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, is_free=IS_FREE)
-HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, is_free=IS_FREE)
+HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, is_free=IS_FREE, mail_way_back=MAIL_WAY_BACK)
+HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, is_free=IS_FREE, mail_way_back=MAIL_WAY_BACK)
 
 
 @dataclass(frozen=True)

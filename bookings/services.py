@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -40,7 +41,7 @@ from bookings.models import (
 from bookings.neighbours import ROWS_NEAR, choose_neighbours, choose_scattered, free_seats, without_locked
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
-from bookings.reserving import Reserved, check_on_sale, reserve_any, reserve_tickets
+from bookings.reserving import WAY_BACK_AFTER, Reserved, check_on_sale, reserve_any, reserve_tickets
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, recent_picture_of
@@ -52,8 +53,6 @@ HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
-# Whoever pays at once needs no mail that leads back to the hold.
-WAY_BACK_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
-        with transaction.atomic():
+        with _one_transaction():
             return _reserve(
                 event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
             )
@@ -135,7 +134,9 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
                 suggestion=choose_scattered(free, quantity) or [],
             )
         try:
-            return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
+            # Undone before the next try, so that nobody waits for rows in two orders.
+            with transaction.atomic():
+                return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
         except TicketsUnavailable:
             continue
     raise TicketsUnavailable(available=tier.tickets.available().count())
@@ -167,6 +168,11 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
     raise TicketsUnavailable(available=left)
 
 
+def _one_transaction() -> AbstractContextManager[None]:
+    """The caller's transaction, or one where there is none; what is refused in it has written nothing."""
+    return nullcontext() if connection.in_atomic_block else transaction.atomic()
+
+
 def _reserve(
     event: Event, booking_id: UUID, buyer: Buyer, quantity: int, take: Callable[[Booking], Reserved]
 ) -> HeldBooking:
@@ -187,15 +193,9 @@ def _reserve(
         currency=event.currency,
     )
     reserved = take(booking)
-    _mail_way_back(booking)
     ticket_ids = [item.ticket_id for item in reserved.items]
     _keep_locks_after_commit(booking, ticket_ids, ends=started + HOLD.total_seconds())
     return HeldBooking(booking, token, reserved.items, reserved.now)
-
-
-def _mail_way_back(booking: Booking) -> None:
-    """Once for each address that a hold has had, and only if it is still a hold by then."""
-    queue_mail(Mail.Kind.RESERVED, booking, key=booking.email, delay=WAY_BACK_AFTER)
 
 
 def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:
@@ -343,7 +343,8 @@ def change_details(
         booking = lock_live_hold(booking_id)
         if email is not None:
             _change_email(booking, email.strip().lower())
-            _mail_way_back(booking)
+            # Once for each address that a hold has had, and only if it is still a hold by then.
+            queue_mail(Mail.Kind.RESERVED, booking, key=booking.email, delay=WAY_BACK_AFTER)
         if name is not None:
             booking.name = name
         booking.save(update_fields=["email", "name"])

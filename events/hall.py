@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import groupby
+from typing import NamedTuple
 
 from django.db.models import Count, Q
 
@@ -63,11 +65,29 @@ class Row:
     tickets: Sequence[Ticket]
 
 
+class SeatCount(NamedTuple):
+    """The seats of one price tier in one section: how many are for sale, and how many are free now."""
+
+    section: str
+    price_tier_id: int
+    for_sale: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many tickets of an event there are at one moment, but for those kept back."""
+
+    ticket_count: int
+    # By the id of the price tier.
+    free_in_tier: Mapping[int, int]
+    seats: Sequence[SeatCount]
+
+
 @dataclass(frozen=True)
 class Hall:
     """Everything there is to choose from, and the rows of the sections that are open."""
 
-    ticket_count: int
     tiers: Sequence[TierOffer]
     sections: Sequence[SectionOffer]
     open_sections: Sequence[tuple[SectionOffer, Sequence[Row]]] = ()
@@ -77,46 +97,54 @@ class Hall:
         return sum(section.total for section in self.sections) <= SEATS_AT_ONCE
 
 
-def read_hall(event: Event, *, section: str, wish: Wish) -> Hall:
-    """The event's offer in three queries: tiers, counts, and the seats of what is open.
+def read_hall(event: Event, counts: Counts, *, section: str, wish: Wish) -> Hall:
+    """The event's offer in two queries: tiers, and the seats of what is open.
 
-    `section` opens one; without it the wished seats' sections are open, which costs a fourth
+    `section` opens one; without it the wished seats' sections are open, which costs a third
     query. A small hall is open altogether.
     """
-    tiers = {tier.pk: TierOffer(tier) for tier in event.price_tiers.all()}
+    tiers = {
+        tier.pk: TierOffer(tier, counts.free_in_tier.get(tier.pk, 0)) for tier in event.price_tiers.all()
+    }
     sections: dict[str, SectionOffer] = {}
-    ticket_count = 0
-    for name, tier_id, total, available in _count_tickets(event):
-        ticket_count += total
-        tiers[tier_id].available += available
-        if name is not None:
-            found = sections.setdefault(name, SectionOffer(name))
-            found.available += available
-            found.total += total
-            found.prices.add(tiers[tier_id].tier.price)
-    hall = Hall(ticket_count, list(tiers.values()), sorted(sections.values(), key=_as_people_count))
+    for seats in counts.seats:
+        if seats.price_tier_id not in tiers:
+            # Taken away since it was counted.
+            continue
+        found = sections.setdefault(seats.section, SectionOffer(seats.section))
+        found.available += seats.free
+        found.total += seats.for_sale
+        found.prices.add(tiers[seats.price_tier_id].tier.price)
+    hall = Hall(list(tiers.values()), sorted(sections.values(), key=_as_people_count))
     opened = _sections_to_open(hall, event, section, wish)
     rows = _read_rows(event, opened)
     return replace(hall, open_sections=[(sections[name], found) for name, found in rows])
+
+
+def count_tickets(event: Event) -> Counts:
+    """Counted by the database, in one query. Of a large hall a picture knows as much."""
+    found = (
+        with_live_status(Ticket.objects.filter(event=event), event.pk)
+        .order_by("seat__section", "price_tier")
+        .values_list("seat__section", "price_tier")
+        .annotate(
+            for_sale=Count("pk", filter=~Q(status=Ticket.Status.BLOCKED)),
+            free=Count("pk", filter=Q(live_status=Ticket.Status.AVAILABLE)),
+        )
+    )
+    ticket_count, free_in_tier, seats = 0, Counter[int](), []
+    for section, tier_id, for_sale, free in found:
+        ticket_count += for_sale
+        free_in_tier[tier_id] += free
+        if section is not None:
+            seats.append(SeatCount(section, tier_id, for_sale, free))
+    return Counts(ticket_count, free_in_tier, seats)
 
 
 def name_tickets(event: Event, ticket_ids: Iterable[int]) -> list[Ticket]:
     """These tickets of the event with their seats and tiers, in their order in the hall."""
     tickets = event.tickets.filter(pk__in=set(ticket_ids)).select_related("seat", "price_tier")
     return list(tickets.order_by("position"))
-
-
-def _count_tickets(event: Event) -> Iterable[tuple[str | None, int, int, int]]:
-    """Section (none for general admission), price tier, tickets for sale, tickets free."""
-    return (
-        with_live_status(Ticket.objects.filter(event=event), event.pk)
-        .order_by("seat__section", "price_tier")
-        .values_list("seat__section", "price_tier")
-        .annotate(
-            total=Count("pk", filter=~Q(status=Ticket.Status.BLOCKED)),
-            free=Count("pk", filter=Q(live_status=Ticket.Status.AVAILABLE)),
-        )
-    )
 
 
 def _as_people_count(section: SectionOffer) -> list[tuple[int, str]]:

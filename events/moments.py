@@ -107,6 +107,11 @@ class Moments(Generic[Shown]):
         kept = self._kept.get(slug)
         return kept.shown if kept is not None and kept.age <= max_age else None
 
+    def has_large(self, slug: str) -> bool:
+        """Whether something of a large hall is kept for the slug, of whatever age."""
+        kept = self._kept.get(slug)
+        return kept is not None and kept.shown.ticket_count > SMALL_HALL
+
     def clear(self) -> None:
         """Keep nothing of what was kept."""
         with self._lock:

@@ -11,18 +11,22 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 
+from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
+from events.hall import Counts, SeatCount, count_tickets
 from events.models import Event, PriceTier, Ticket
 from events.moments import Moments
 
 Made = TypeVar("Made")
 
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE]
+BLOCKED = DIGITS[Ticket.Status.BLOCKED]
 # Where the seats are is read again this often: only a changed plan of the venue moves them.
 LAYOUT_SECONDS = 60
 LAYOUTS = 8
@@ -61,6 +65,14 @@ class Layout:
         # Sorted here: the database would need as long again, for the same.
         self.places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
         self._of_ticket = {place.ticket_id: number for number, place in enumerate(self.places)}
+        # The positions of each tier's seats in each section, as the ranges that they mostly are.
+        self.ranges: dict[tuple[str, int], list[range]] = {}
+        for place in self.places:
+            ranges = self.ranges.setdefault((place.section, place.price_tier_id), [range(0)])
+            if ranges[-1].stop == place.position:
+                ranges[-1] = range(ranges[-1].start, place.position + 1)
+            else:
+                ranges.append(range(place.position, place.position + 1))
 
     def find(self, ticket_id: int) -> Place | None:
         """The seat of a ticket, or None where it has none or is not the event's."""
@@ -140,6 +152,21 @@ class Picture:
         """Where a ticket's seat is, or None where it has none or is not the event's."""
         return self._layout.find(ticket_id)
 
+    def count_tickets(self) -> Counts:
+        """As the database would count them. Reads where the seats are, unless that is known."""
+        digits = self.snapshot.digits
+
+        def count(ranges: list[range], digit: str) -> int:
+            return sum(digits.count(digit, positions.start, positions.stop) for positions in ranges)
+
+        seats = [
+            SeatCount(
+                section, tier_id, sum(map(len, ranges)) - count(ranges, BLOCKED), count(ranges, AVAILABLE)
+            )
+            for (section, tier_id), ranges in self._layout.ranges.items()
+        ]
+        return Counts(self.snapshot.total, self.snapshot.available_in_tier, seats)
+
     @property
     def knows_its_seats(self) -> bool:
         """Whether it can say where seats are, and what is near them, without asking."""
@@ -191,6 +218,26 @@ def picture_of(slug: str) -> Picture:
     for nothing where it is kept.
     """
     return _pictures.read(slug, lambda: _take_picture(slug))
+
+
+def large_picture_of(slug: str) -> Picture | None:
+    """The same of a large hall that somebody had a picture of; None of any other, and of a draft."""
+    try:
+        return picture_of(slug) if _pictures.has_large(slug) else None
+    except Event.DoesNotExist:
+        return None
+
+
+def counts_of(event: Event) -> Counts:
+    """From the picture of a large hall; the first to look at it has one taken for all who follow."""
+    picture = large_picture_of(event.slug)
+    if picture is not None:
+        return picture.count_tickets()
+    counts = count_tickets(event)
+    if counts.ticket_count > moments.SMALL_HALL:
+        with suppress(Event.DoesNotExist):
+            picture_of(event.slug)
+    return counts
 
 
 def recent_picture_of(slug: str) -> Picture:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
@@ -17,9 +17,9 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
 from events.descriptions import render_description
-from events.hall import Hall, Wish, name_tickets, read_hall
+from events.hall import Counts, Wish, name_tickets, read_hall
 from events.models import Category, Event, Venue
-from events.moments import Moments
+from events.pictures import Picture, counts_of, large_picture_of
 from events.posters import draw_poster
 from events.querysets import PUBLIC_STATUSES
 from events.requests import HtmxHttpRequest
@@ -53,8 +53,12 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """An event; `?section=` opens one section of a large hall."""
-    if is_like_anybodys(request):
-        return _pages.read(slug, lambda: _draw_page(request, slug)).answer(request)
+    picture = large_picture_of(slug) if is_like_anybodys(request) else None
+    if picture is not None:
+        try:
+            return picture.once("page", lambda: DrawnPage(picture, request)).answer(request)
+        except Event.DoesNotExist as error:
+            raise Http404 from error
     event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
     return event_page(request, event, section=request.GET.get("section", ""))
 
@@ -66,14 +70,17 @@ def is_like_anybodys(request: HtmxHttpRequest) -> bool:
 
 
 class DrawnPage:
-    """The page of an event for a visitor without a session. Each answer has a CSRF token of its own."""
+    """The page of a large hall for visitors without a session, drawn once for each picture of it.
+
+    Each answer has a CSRF token of its own.
+    """
 
     # Stands where the token belongs. Nobody can write it into a title or a description.
     TOKEN = secrets.token_hex(32)
 
-    def __init__(self, event: Event, hall: Hall, html: str) -> None:
-        self.event_id = event.pk
-        self.ticket_count = hall.ticket_count
+    def __init__(self, picture: Picture, request: HttpRequest) -> None:
+        context = page_context(picture.event, picture.count_tickets()) | {"csrf_token": self.TOKEN}
+        html = render_to_string("events/detail.html", context, request)
         self._parts = html.encode().split(self.TOKEN.encode())
 
     def answer(self, request: HttpRequest) -> HttpResponse:
@@ -82,15 +89,6 @@ class DrawnPage:
         response = HttpResponse(self._parts[0] if is_plain else get_token(request).encode().join(self._parts))
         patch_vary_headers(response, PAGE_VARIES)
         return response
-
-
-_pages: Moments[DrawnPage] = Moments()
-
-
-def _draw_page(request: HtmxHttpRequest, slug: str) -> DrawnPage:
-    event = get_object_or_404(Event.objects.published().for_listing(), slug=slug)
-    context = page_context(event) | {"csrf_token": DrawnPage.TOKEN}
-    return DrawnPage(event, context["hall"], render_to_string("events/detail.html", context, request))
 
 
 def event_page(
@@ -104,12 +102,15 @@ def event_page(
     """The page of an event from `for_listing()`, with the buyer's wish where it was refused."""
     is_part = request.htmx and not request.htmx.history_restore_request
     template = "events/_seats.html" if is_part else "events/detail.html"
-    response = render(request, template, page_context(event, section=section, wish=wish), status=status)
+    context = page_context(event, counts_of(event), section=section, wish=wish)
+    response = render(request, template, context, status=status)
     patch_vary_headers(response, PAGE_VARIES)
     return response
 
 
-def page_context(event: Event, *, section: str = "", wish: Wish | None = None) -> dict[str, Any]:
+def page_context(
+    event: Event, counts: Counts, *, section: str = "", wish: Wish | None = None
+) -> dict[str, Any]:
     wish = wish or Wish()
     named = (
         {ticket.pk: ticket for ticket in name_tickets(event, [*wish.lost, *wish.suggestion])}
@@ -119,7 +120,7 @@ def page_context(event: Event, *, section: str = "", wish: Wish | None = None) -
     return {
         "event": event,
         "venue": event.venue,
-        "hall": read_hall(event, section=section, wish=wish),
+        "hall": read_hall(event, counts, section=section, wish=wish),
         "section": section,
         "wish": wish,
         "lost": [ticket for ticket in named.values() if ticket.pk in set(wish.lost)],

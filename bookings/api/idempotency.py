@@ -38,22 +38,26 @@ NOT_KEPT = (InvalidTickets, GatewayUnavailable)
 # A claim whose request has not answered by then is taken to be of one that died.
 CLAIM = timedelta(seconds=30)
 
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(lock)s, 0))"
-FIND = f"""
-    SELECT fingerprint, status_code, body,
-        created_at > statement_timestamp() - interval '{CLAIM.total_seconds()} seconds'
-    FROM bookings_idempotencykey
-    WHERE caller = %(caller)s AND key = %(key)s
-        AND created_at > statement_timestamp() - interval '{IDEMPOTENCY_LIFETIME.total_seconds()} seconds'
-"""  # noqa: S608  # A constant.
-# Over the claim, or over a key whose day is past.
-KEEP = """
+IS_IN_FORCE = f"kept.created_at > statement_timestamp() - interval '{IDEMPOTENCY_LIFETIME.total_seconds()} s'"
+IS_RECENT = f"kept.created_at > statement_timestamp() - interval '{CLAIM.total_seconds()} s'"
+# Takes the key's lock until the transaction ends, and says what is kept. What another request kept
+# between this statement's beginning and its lock it does not see; `KEEP` leaves that alone.
+LOCK_AND_FIND = f"""
+    SELECT is_ours, kept.fingerprint, kept.status_code, kept.body, {IS_RECENT}
+    FROM pg_try_advisory_xact_lock(hashtextextended(%(lock)s, 0)) AS is_ours
+    LEFT JOIN bookings_idempotencykey AS kept
+        ON kept.caller = %(caller)s AND kept.key = %(key)s AND {IS_IN_FORCE}
+"""  # noqa: S608  # Constants, as below.
+# An answer over its claim, a claim over one whose request died, and anything over what is past its day.
+KEEP = f"""
     INSERT INTO bookings_idempotencykey AS kept (caller, key, fingerprint, status_code, body, created_at)
     VALUES (%(caller)s, %(key)s, %(fingerprint)s, %(status)s::smallint, %(body)s::jsonb, clock_timestamp())
     ON CONFLICT (caller, key) DO UPDATE SET (fingerprint, status_code, body, created_at)
         = (excluded.fingerprint, excluded.status_code, excluded.body, excluded.created_at)
+    WHERE NOT {IS_IN_FORCE}
+        OR kept.status_code IS NULL AND (excluded.status_code IS NOT NULL OR NOT {IS_RECENT})
     RETURNING id
-"""
+"""  # noqa: S608
 
 Perform = Callable[[], Response]
 Refuse = Callable[[Exception], Response]
@@ -86,7 +90,7 @@ def answer_once(request: Request, *, caller: str, perform: Perform, refuse: Refu
     if key is None:
         return perform()
     with transaction.atomic():
-        if (first := _locked_first_answer(request, caller, key)) is not None:
+        if (first := _first_answer(request, caller, key)) is not None:
             return first
         return _answer_and_keep(request, caller, key, perform, refuse)
 
@@ -101,7 +105,7 @@ def answer_again(request: Request, *, caller: str, perform: Perform, refuse: Ref
     if key is None:
         return perform()
     with transaction.atomic():
-        if (first := _locked_first_answer(request, caller, key)) is not None:
+        if (first := _first_answer(request, caller, key)) is not None:
             return first
         claimed = keep_answer(request, caller, key)
     try:
@@ -136,26 +140,18 @@ def read_key(request: Request) -> str | None:
     return value
 
 
-def _locked_first_answer(request: Request, caller: str, key: str) -> Response | None:
-    """`first_answer`, with the key locked until the transaction ends.
-
-    Raises `RequestInProgress` where another request has it, and as `first_answer`.
-    """
-    if not _lock(caller, key):
-        raise RequestInProgress
-    return first_answer(request, caller, key)
-
-
-def first_answer(request: Request, caller: str, key: str) -> Response | None:
+def _first_answer(request: Request, caller: str, key: str) -> Response | None:
     """What was answered the first time; None where there was none within the key's lifetime.
 
-    Raises `KeyReused` where the key stands for another request, and `RequestInProgress` where
-    that is still being answered.
+    Locks the key until the transaction ends. Raises `RequestInProgress` where another request has
+    it or is still being answered, and `KeyReused` where the key stands for another request.
     """
-    kept = execute(FIND, {"caller": caller, "key": key}).fetchone()
-    if kept is None:
+    values = {"lock": f"idempotency:{caller}:{key}", "caller": caller, "key": key}
+    is_ours, kept_for, status, body, is_recent = execute(LOCK_AND_FIND, values).fetchone()
+    if not is_ours:
+        raise RequestInProgress
+    if kept_for is None:
         return None
-    kept_for, status, body, is_recent = kept
     if status is not None:
         return replay(request, kept_for, status=status, body=body)
     _refuse_another(request, kept_for)
@@ -180,7 +176,11 @@ def _refuse_another(request: Request, kept_for: str) -> None:
 
 
 def keep_answer(request: Request, caller: str, key: str, answer: Response | None = None) -> int:
-    """Store the answer under the key; without one, the claim that it is being worked on. Gives its id."""
+    """Store the answer under the key; without one, the claim that it is being worked on. Gives its id.
+
+    Raises `RequestInProgress` where another request was quicker: what this one did is undone with its
+    transaction, and asking again tells the answer.
+    """
     values = {
         "caller": caller,
         "key": key,
@@ -189,8 +189,10 @@ def keep_answer(request: Request, caller: str, key: str, answer: Response | None
         # As it was sent, to the last digit of its times.
         "body": None if answer is None else JSONRenderer().render(answer.data).decode(),
     }
-    kept: int = execute(KEEP, values).fetchone()[0]
-    return kept
+    kept = execute(KEEP, values).fetchone()
+    if kept is None:
+        raise RequestInProgress
+    return int(kept[0])
 
 
 def fingerprint(request: Request) -> str:
@@ -198,9 +200,3 @@ def fingerprint(request: Request) -> str:
     body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
     words = f"{request.method} {request.get_full_path()}\n{body}"
     return hashlib.sha256(words.encode()).hexdigest()
-
-
-def _lock(caller: str, key: str) -> bool:
-    """Take the key's lock until the transaction ends; False when another request has it."""
-    [is_ours] = execute(LOCK, {"lock": f"idempotency:{caller}:{key}"}).fetchone()
-    return bool(is_ours)

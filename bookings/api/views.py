@@ -19,7 +19,6 @@ from rest_framework.views import APIView
 from bookings.api.glance import refuse_or
 from bookings.api.idempotency import answer_again, answer_once
 from bookings.api.serializers import (
-    HELD,
     HOLD,
     BookingSerializer,
     DetailsSerializer,
@@ -28,6 +27,7 @@ from bookings.api.serializers import (
     PaymentRecordSerializer,
     PaymentSerializer,
     StartPaymentSerializer,
+    represent_booking,
 )
 from bookings.buyers import Buyer
 from bookings.exceptions import InvalidNotice
@@ -75,14 +75,8 @@ def describe(booking_id: UUID, request: Request) -> dict[str, Any]:
 
 def describe_held(held: HeldBooking) -> dict[str, Any]:
     """The same of a hold that was just made, without asking the database again."""
-    booking = held.booking
-    booking.current_status, booking.database_now = booking.status, held.now
-    for name, rows in (("items", held.items), ("payments", [])):
-        found = getattr(booking, name).all()
-        # As `prefetch_related` leaves it.
-        found._result_cache, found._prefetch_done = rows, True
-        booking.__dict__.setdefault("_prefetched_objects_cache", {})[name] = found
-    return HELD.to_representation(booking)
+    held.booking.current_status, held.booking.database_now = held.booking.status, held.now
+    return represent_booking(held.booking, held.items, payments=[])
 
 
 class OneBookingView(StrictParameters, APIView):

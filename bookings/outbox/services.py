@@ -25,6 +25,18 @@ from bookings.outbox.models import Mail
 from bookings.querysets import BookingQuerySet
 from events.wake_up import wake_up
 
+# A mail for each booking whose id the statement `bookings` gives. Each of the other words is a value's
+# place, or the value itself where it is the same each time.
+INSERT_MAILS = """
+    INSERT INTO outbox_mail (id, kind, booking_id, key, facts, is_bulk, state, attempts,
+        next_attempt_at, error, "to", subject, text, html, message_id, created_at)
+    SELECT gen_random_uuid(), {kind}, chosen.id, {kind} || ':' || chosen.id || ':' || {key}, {facts},
+        {is_bulk}, 'waiting', 0, statement_timestamp() + {delay} * interval '1 second',
+        '', '', '', '', '', '', statement_timestamp()
+    FROM ({bookings}) AS chosen (id)
+    ON CONFLICT (key) DO NOTHING
+"""
+
 # News to all of an event's buyers, which waits behind what one buyer did just now.
 BULK = {Mail.Kind.EVENT_CHANGED, Mail.Kind.EVENT_POSTPONED, Mail.Kind.EVENT_CANCELLED, Mail.Kind.REMINDER}
 
@@ -83,15 +95,9 @@ def _insert(
     told = json.dumps(facts or {}, cls=DjangoJSONEncoder)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            INSERT INTO outbox_mail (id, kind, booking_id, key, facts, is_bulk, state, attempts,
-                next_attempt_at, error, "to", subject, text, html, message_id, created_at)
-            SELECT gen_random_uuid(), %s, chosen.id, %s || ':' || chosen.id || ':' || %s, %s, %s, 'waiting',
-                0, statement_timestamp() + %s * interval '1 second', '', '', '', '', '', '',
-                statement_timestamp()
-            FROM ({bookings}) AS chosen (id)
-            ON CONFLICT (key) DO NOTHING
-            """,  # noqa: S608  # Constant, or compiled by Django; all values are parameters.
+            INSERT_MAILS.format(
+                bookings=bookings, **dict.fromkeys(("kind", "key", "facts", "is_bulk", "delay"), "%s")
+            ),
             [str(kind), str(kind), key, told, is_bulk, delay.total_seconds(), *parameters],
         )
         queued: int = cursor.rowcount

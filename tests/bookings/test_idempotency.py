@@ -256,6 +256,19 @@ def test_while_the_first_is_running_the_second_waits_for_nothing(client: Client,
 
 
 @pytest.mark.django_db(transaction=True)
+def test_answer_that_was_kept_while_the_second_began_is_not_written_over(client, event, monkeypatch):
+    """Its statement can begin before the first commits, and have the lock after it."""
+    first = post(client, wish(event, 0))
+    monkeypatch.setattr(idempotency, "_first_answer", lambda *_facts: None)
+    second = post(client, wish(event, 1))
+    monkeypatch.undo()
+
+    assert (second.status_code, second.json()["code"]) == (409, "request_in_progress")
+    assert Booking.objects.count() == 1
+    assert post(client, wish(event, 0)).json() == first.json()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_while_a_payment_is_being_started_its_key_is_taken(client: Client, event: Event, monkeypatch):
     made = post(client, wish(event, 0)).json()
     url, token = f"{BOOKINGS}{made['id']}/payments/", {"X-Booking-Token": made["access_token"]}

@@ -15,7 +15,6 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from bookings import services
 from bookings.access import access_link
 from bookings.exceptions import BookingClosed
 from bookings.models import Booking
@@ -433,8 +432,7 @@ def test_hold_is_mailed_a_way_back_when_its_address_is_known_or_changes(server):
 @pytest.mark.parametrize("ending", ["booked", "released", "expired", "lapsed"])
 def test_way_back_is_dropped_where_there_is_no_hold_any_more(server, ending):
     booking = make_hold()
-    services._mail_way_back(booking)
-    Mail.objects.update(next_attempt_at=timezone.now())
+    queue_mail(Kind.RESERVED, booking, key=booking.email)
     if ending == "booked":
         start_payment(booking_id=booking.pk)
         Mail.objects.filter(kind="booked").delete()

@@ -9,6 +9,7 @@ from django.test import Client
 from bookings.services import Buyer, hold_tickets, release_hold
 from events import moments, pictures
 from events.availability import remember
+from events.hall import count_tickets
 from events.models import Event, Ticket
 from events.pictures import Place, SeatState, picture_of
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
@@ -142,6 +143,25 @@ def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
     assert picture.seat_of(standing) is None
     assert picture.seats_near(standing, rows=5) == []
     assert picture.seats_near(ticket_ids(other)[0], rows=5) == []
+
+
+def test_picture_counts_as_the_database_does(django_capture_on_commit_callbacks):
+    event = make_event()
+    make_seated(event, rows=2, seats=3)
+    make_general_admission(event, 4)
+    make_seated(event, seats=2, name="Balcony")
+    ids = ticket_ids(event)
+    block(event, 1)
+    block(event, 7)
+    with django_capture_on_commit_callbacks(execute=True):
+        hold_tickets(event=event, ticket_ids=[ids[0], ids[8], ids[10]], buyer=Buyer())
+
+    picture, counted = picture_of(event.slug).count_tickets(), count_tickets(event)
+
+    assert sorted(picture.seats) == sorted(counted.seats)
+    assert picture.free_in_tier == counted.free_in_tier
+    assert picture.ticket_count == counted.ticket_count == 10
+    assert [seats[2:] for seats in sorted(picture.seats)] == [(2, 1), (5, 4)]
 
 
 def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):

@@ -48,6 +48,8 @@ def commands(port: int, schedule: Path = LOCAL / "beat-schedule") -> dict[str, l
     granian += ["--workers", str(workers), "--blocking-threads", "8", "--no-ws"]
     granian += ["--backlog", "4096", "--backpressure", str(CONNECTIONS)]
     granian += ["--respawn-failed-workers", "--workers-kill-timeout", "3", "--log-level", "error"]
+    # In a release, an old worker goes on until the new one has surely imported everything.
+    granian += ["--respawn-interval", "8"]
     # Celery warns of root. Here that is the person's own choice, for a server on their own machine.
     celery = [
         "-W",
