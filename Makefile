@@ -37,7 +37,6 @@ rush: venv ## rehearse an on-sale against a running Holdfast, from outside (BUYE
 	@exec $(VENV)/python -m benchmarks.rush
 
 faults: venv ## break real parts in the middle of a sale (ARGS="cache-killed" breaks that alone, ARGS=--list names them)
-	@bin/faketime
 	@exec $(VENV)/python -W ignore -m tests.faults $(ARGS)
 
 bench: venv ## measure the speed, as shares of what the engines can do (JSON=file, SMALL=1 for a look at it)

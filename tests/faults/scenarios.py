@@ -20,7 +20,6 @@ from tests.faults.tools import (
     ask_database,
     clock_off,
     database_superuser,
-    no_faketime,
     running,
 )
 from ticketing.local.processes import commands
@@ -245,33 +244,29 @@ def worker_and_beat_doubled(house: House) -> Iterator[None]:
         yield
 
 
-@fault("worker’s clock 5 minutes fast", shows_no_error, for_the_whole_sale=True, left_out_because=no_faketime)
+@fault("worker’s clock 5 minutes fast", shows_no_error, for_the_whole_sale=True)
 def worker_clock_fast(house: House) -> Iterator[None]:
-    with clock_off(house.worker, "+300s"):
+    with clock_off(house.worker, 300):
         yield
 
 
-@fault("worker’s clock 5 minutes slow", shows_no_error, for_the_whole_sale=True, left_out_because=no_faketime)
+@fault("worker’s clock 5 minutes slow", shows_no_error, for_the_whole_sale=True)
 def worker_clock_slow(house: House) -> Iterator[None]:
-    with clock_off(house.worker, "-300s"):
+    with clock_off(house.worker, -300):
         yield
 
 
-@fault(
-    "web server’s clock 5 minutes fast", shows_no_error, for_the_whole_sale=True, left_out_because=no_faketime
-)
+@fault("web server’s clock 5 minutes fast", shows_no_error, for_the_whole_sale=True)
 def web_clock_fast(house: House) -> Iterator[None]:
-    with clock_off(house.web, "+300s"):
+    with clock_off(house.web, 300):
         house.warm_up()
         yield
     house.wait_for_web()
 
 
-@fault(
-    "web server’s clock 5 minutes slow", shows_no_error, for_the_whole_sale=True, left_out_because=no_faketime
-)
+@fault("web server’s clock 5 minutes slow", shows_no_error, for_the_whole_sale=True)
 def web_clock_slow(house: House) -> Iterator[None]:
-    with clock_off(house.web, "-300s"):
+    with clock_off(house.web, -300):
         house.warm_up()
         yield
     house.wait_for_web()

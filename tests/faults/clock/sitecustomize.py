@@ -1,15 +1,13 @@
-"""Imported by a program with a wrong clock, before all else.
+"""Imported by a program with a wrong clock, and by every process that it starts, before all else."""
 
-Where libfaketime leaves the monotonic clock right, it makes every `clock_nanosleep` fail, by which
-Python sleeps: the program would be broken, and not its clock.
-"""
+import os
+import sys
+from datetime import timedelta
 
-import select
-import time
+# time_machine would bring pytest along, where there is one: most of a second, and no part of the program.
+sys.modules["pytest"] = None
+import time_machine  # noqa: E402
 
+del sys.modules["pytest"]
 
-def sleep(seconds: float) -> None:
-    select.select([], [], [], seconds)
-
-
-time.sleep = sleep
+time_machine.travel(timedelta(seconds=int(os.environ["CLOCK_OFF_BY_SECONDS"]))).start()
