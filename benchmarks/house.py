@@ -67,6 +67,12 @@ def ticket_ids(event: Event) -> list[int]:
     return list(event.tickets.order_by("position").values_list("id", flat=True))
 
 
+def first_account() -> int:
+    """The id of the first account that `make_keys` made; those of the others follow it."""
+    first: int = User.objects.order_by("id").values_list("id", flat=True)[0]
+    return first
+
+
 def make_keys(count: int) -> list[str]:
     """So many accounts with an API key each; a buyer may have only so many tickets of an event."""
     first = User.objects.count()

@@ -26,8 +26,8 @@ VALUES = {
     "%(seconds)s": "600",
     "%(id)s": "gen_random_uuid()",
     "%(reference)s": "upper(substr(md5(random()::text), 1, 8))",
-    "%(account)s": "NULL",
-    "%(email)s": "''",
+    "%(account)s": ":account",
+    "%(email)s": "'buyer' || :account || '@example.org'",
     "%(token_hash)s": "md5(random()::text)",
     "%(address)s": "NULL",
     "%(currency)s": "'EUR'",
@@ -35,7 +35,10 @@ VALUES = {
 
 
 def same_writes() -> str:
-    """A pgbench script of the hold's own statement and its key's row; each client has seats of its own."""
+    """A pgbench script of the hold's own statement and its key's row.
+
+    Each transaction has seats and an account of its own, as each buyer has.
+    """
     statement = HOLD_CERTAIN_TICKETS.replace("\n)\nSELECT sale.*", KEEP_ANSWER)
     for name, value in VALUES.items():
         statement = statement.replace(name, value)
@@ -43,15 +46,21 @@ def same_writes() -> str:
         r"\set turn :turn + 1",
         r"\set first :base + 2 * (:client_id * :each + :turn)",
         r"\set second :first + 1",
+        r"\set account :accounts + :client_id * :each + :turn",
     ]
     return "\n".join([*seats, statement.strip() + ";\n"])
 
 
-def transactions_per_second(folder: Path, *, event: int, first_ticket: int, clients: int, each: int) -> float:
-    """What pgbench reports, with prepared statements; uses `2 * clients * each` tickets from the first on."""
+def transactions_per_second(
+    folder: Path, *, event: int, first_ticket: int, first_account: int, clients: int, each: int
+) -> float:
+    """What pgbench reports, with prepared statements.
+
+    Uses `2 * clients * each` tickets and `clients * each` accounts from the first on.
+    """
     script = folder / "hold.sql"
     script.write_text(same_writes())
-    variables = {"turn": -1, "base": first_ticket, "each": each, "event": event}
+    variables = {"turn": -1, "base": first_ticket, "accounts": first_account, "each": each, "event": event}
     command = [str(binary("pgbench")), "--no-vacuum", "--protocol=prepared", f"--file={script}"]
     command += [f"--client={clients}", "--jobs=2", f"--transactions={each}"]
     command += [f"--define={name}={value}" for name, value in variables.items()]

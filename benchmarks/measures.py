@@ -67,7 +67,12 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         pairs = its.pairs(CONNECTIONS * each)
         limit = transactions_per_second(
-            Path(folder), event=its.arena.pk, first_ticket=pairs[0][0], clients=CONNECTIONS, each=each
+            Path(folder),
+            event=its.arena.pk,
+            first_ticket=pairs[0][0],
+            first_account=house.first_account(),
+            clients=CONNECTIONS,
+            each=each,
         )
     report.limit("pgbench, the same writes", limit)
     taken = its.pairs(its.sizes.holds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ticketing.local.processes import commands
+from ticketing.local.processes import ENVIRONMENT, commands
 
 START_SECONDS = 60.0
 
@@ -40,7 +41,8 @@ class Server:
 def serving() -> Iterator[Server]:
     """Run the web server until the block ends."""
     address = ("127.0.0.1", _free_port())
-    process = subprocess.Popen([sys.executable, *commands(address[1])["web"]])  # noqa: S603
+    command = [sys.executable, *commands(address[1])["web"]]
+    process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT})  # noqa: S603
     try:
         _wait_until_it_answers(process, address)
         yield Server(address, process.pid)

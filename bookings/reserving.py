@@ -9,19 +9,18 @@ that the server keeps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models.functions import Coalesce, Now
 
 from bookings.exceptions import NotOnSale, TicketsUnavailable
-from bookings.models import Booking, BookingItem
+from bookings.models import Booking
 from bookings.outbox.models import Mail
 from bookings.outbox.services import INSERT_MAILS
 from bookings.statements import execute
-from events.models import Event, PriceTier, Seat, Ticket
+from events.models import Event, PriceTier
 
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
@@ -71,7 +70,7 @@ WITH sale AS (
 ), wanted AS MATERIALIZED (
     {pick}
 ), chosen AS (
-    SELECT wanted.*, tier.name, tier.price
+    SELECT wanted.*, tier.price
     FROM wanted JOIN events_pricetier AS tier ON tier.id = wanted.price_tier_id
 ), booking AS (
     INSERT INTO bookings_booking (
@@ -96,14 +95,13 @@ WITH sale AS (
     INSERT INTO bookings_bookingitem (booking_id, ticket_id, price_tier_id, price, holder_name)
     SELECT booking.id, chosen.id, chosen.price_tier_id, chosen.price, ''
     FROM chosen JOIN reserved USING (id), booking
-    RETURNING id, ticket_id
+    RETURNING ticket_id
 ), mail AS (
     {mail_way_back}
 )
 SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
     SELECT json_agg(json_build_array(
-        items.id, chosen.id, chosen.position, chosen.price_tier_id, chosen.name, chosen.price::text,
-        seat.id, seat.section, seat.row, seat.number
+        chosen.id, chosen.price_tier_id, chosen.price::text, seat.section, seat.row, seat.number
     ) ORDER BY chosen.position)
     FROM items
     JOIN chosen ON chosen.id = items.ticket_id
@@ -115,11 +113,21 @@ HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, is_free=IS_FREE, mai
 HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, is_free=IS_FREE, mail_way_back=MAIL_WAY_BACK)
 
 
-@dataclass(frozen=True)
-class Reserved:
-    """What was written: the items with their tickets and tiers loaded, and the database's time then."""
+class HeldTicket(NamedTuple):
+    """A ticket of a new hold. General admission has no seat; the price is an amount in decimal digits."""
 
-    items: list[BookingItem]
+    ticket_id: int
+    price_tier_id: int
+    price: str
+    section: str | None
+    row: str | None
+    seat: str | None
+
+
+class Reserved(NamedTuple):
+    """What was written: the tickets in the order of the hall, and the database's time then."""
+
+    tickets: list[HeldTicket]
     now: datetime
 
 
@@ -178,37 +186,4 @@ def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **pi
         raise TicketsUnavailable
     booking.expires_at, booking.created_at, booking.total = expires_at, created_at, total
     booking._state.adding = False
-    return Reserved([_item(booking, event, *fact) for fact in facts], now)
-
-
-def _item(
-    booking: Booking,
-    event: Event,
-    item_id: int,
-    ticket_id: int,
-    position: int,
-    tier_id: int,
-    tier_name: str,
-    price: str,
-    seat_id: int | None,
-    section: str | None,
-    row: str | None,
-    number: str | None,
-) -> BookingItem:
-    seat = None
-    if seat_id is not None:
-        seat = Seat(
-            id=seat_id, venue_id=event.venue_id, section=section or "", row=row or "", number=number or ""
-        )
-    tier = PriceTier(id=tier_id, event=event, name=tier_name, price=Decimal(price))
-    ticket = Ticket(
-        id=ticket_id,
-        event=event,
-        price_tier=tier,
-        seat=seat,
-        position=position,
-        status=Ticket.Status.RESERVED,
-        booking_id=booking.pk,
-        reserved_until=booking.expires_at,
-    )
-    return BookingItem(id=item_id, booking=booking, ticket=ticket, price_tier=tier, price=tier.price)
+    return Reserved([HeldTicket(*fact) for fact in facts], now)

@@ -41,7 +41,15 @@ from bookings.models import (
 from bookings.neighbours import ROWS_NEAR, choose_neighbours, choose_scattered, free_seats, without_locked
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
-from bookings.reserving import WAY_BACK_AFTER, Reserved, check_on_sale, reserve_any, reserve_tickets
+from bookings.reserving import (
+    WAY_BACK_AFTER,
+    HeldTicket,
+    Reserved,
+    check_on_sale,
+    reserve_any,
+    reserve_tickets,
+)
+from bookings.statements import execute
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, recent_picture_of
@@ -51,6 +59,12 @@ logger = logging.getLogger(__name__)
 
 HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
+# In the order of the model's own fields, as `from_db` reads them.
+TIER_FIELDS = ["id", "event_id", "is_seated"]
+FIND_TIER = f"""
+    SELECT {", ".join(TIER_FIELDS)} FROM events_pricetier
+    WHERE id = %(tier)s::bigint AND event_id = %(event)s::bigint
+"""  # noqa: S608  # Names of columns.
 # How often to look again when another buyer took what was about to be chosen for this one.
 CHOICE_ATTEMPTS = 6
 
@@ -61,8 +75,8 @@ class HeldBooking:
 
     booking: Booking
     access_token: str
-    # In the order of the hall, each with its ticket, seat and price tier loaded.
-    items: list[BookingItem]
+    # In the order of the hall.
+    tickets: list[HeldTicket]
     # The database's time when it was made.
     now: datetime
 
@@ -108,7 +122,7 @@ def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buye
     Raises `TicketsUnavailable` with how many are left, and with a suggestion where enough
     seats are free but not side by side; otherwise as `hold_tickets`.
     """
-    tier = PriceTier.objects.filter(event=event, pk=price_tier_id).first()
+    tier = _find_tier(event, price_tier_id)
     if tier is None:
         check_on_sale(event)
         raise InvalidTickets("price_tier", "This event has no such price tier.")
@@ -118,6 +132,12 @@ def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buye
         raise LimitExceeded(limit=event.max_tickets_per_booking)
     choose = _hold_neighbours if tier.is_seated else _hold_general_admission
     return choose(event, tier, quantity, buyer)
+
+
+def _find_tier(event: Event, price_tier_id: int) -> PriceTier | None:
+    """What a hold needs of the tier, if it is the event's."""
+    row = execute(FIND_TIER, {"tier": str(price_tier_id), "event": str(event.pk)}).fetchone()
+    return None if row is None else PriceTier.from_db(None, TIER_FIELDS, row)
 
 
 def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
@@ -159,7 +179,7 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         except TicketsUnavailable:
             left = tier.tickets.available().count()
         else:
-            _sold_lately[tier.pk] = max(item.ticket_id for item in held.items)
+            _sold_lately[tier.pk] = max(ticket.ticket_id for ticket in held.tickets)
             return held
         if left < quantity:
             break
@@ -193,9 +213,9 @@ def _reserve(
         currency=event.currency,
     )
     reserved = take(booking)
-    ticket_ids = [item.ticket_id for item in reserved.items]
+    ticket_ids = [ticket.ticket_id for ticket in reserved.tickets]
     _keep_locks_after_commit(booking, ticket_ids, ends=started + HOLD.total_seconds())
-    return HeldBooking(booking, token, reserved.items, reserved.now)
+    return HeldBooking(booking, token, reserved.tickets, reserved.now)
 
 
 def _taken_among(event: Event, wanted: Sequence[int]) -> list[int]:
@@ -241,13 +261,17 @@ def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list
     first = picture.seat_of(min(lost))
     if first is None:
         return []
+    picture.note_locked(lost)
     near = (first.row_index, first.place)
-    gone = set(lost)
     # Mostly there is something in the next rows, which are quickly looked through.
     for rows in ROWS_NEAR:
-        seats = picture.seats_near(first.ticket_id, rows=rows)
-        gone |= locks.locked_among(picture.event_id, [seat.ticket_id for seat in seats if seat.is_free])
-        if chosen := choose_neighbours(without_locked(seats, gone), quantity, near=near):
+        seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
+        free = [seat.ticket_id for seat in seats if seat.is_free]
+        if locked := locks.locked_among(picture.event_id, free):
+            # What is learned here need not be asked for the next who is refused.
+            picture.note_locked(locked)
+            seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
+        if chosen := choose_neighbours(seats, quantity, near=near):
             return chosen
     return []
 

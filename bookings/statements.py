@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 
 
@@ -20,11 +20,13 @@ def execute(statement: str, values: dict[str, Any]) -> CursorWrapper:
     it keeps the plan where `OPTIONS` has a `prepare_threshold`. A statement names the type of each
     value, `%(name)s::bigint`, and a number is given as text: a number's type depends on its size.
     """
+    # Looked up once: `django.db.connection` finds this thread's connection anew for each attribute.
+    database = connections[DEFAULT_DB_ALIAS]
     # As Django's own cursors begin: a connection that the server has closed since is made anew.
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    bare: Any = psycopg.Cursor(connection.connection)
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    bare: Any = psycopg.Cursor(database.connection)
     # With Django's wrapper for its errors and its log.
-    cursor = connection.make_debug_cursor(bare) if connection.queries_logged else connection.make_cursor(bare)
+    cursor = database.make_debug_cursor(bare) if database.queries_logged else database.make_cursor(bare)
     cursor.execute(statement, values)
     return cursor

@@ -6,11 +6,11 @@ larger one for a moment, for all readers of this process.
 
 from __future__ import annotations
 
-import bisect
+import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -25,8 +25,9 @@ from events.moments import Moments
 
 Made = TypeVar("Made")
 
-AVAILABLE = DIGITS[Ticket.Status.AVAILABLE]
-BLOCKED = DIGITS[Ticket.Status.BLOCKED]
+AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
+RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
+BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
 # Where the seats are is read again this often: only a changed plan of the venue moves them.
 LAYOUT_SECONDS = 60
 LAYOUTS = 8
@@ -55,6 +56,21 @@ class Place(NamedTuple):
     position: int
 
 
+class Row(NamedTuple):
+    """The seats of one tier in one row, in their order."""
+
+    places: list[Place]
+    # Whether they stand side by side in `Snapshot.digits` too, as they mostly do.
+    is_straight: bool
+
+    def states_in(self, digits: bytearray) -> bytes:
+        """The digit of each seat. A ticket that was made after the picture is not in it, and kept back."""
+        first, last = self.places[0].position, self.places[-1].position
+        if self.is_straight:
+            return bytes(digits[first : last + 1]).ljust(len(self.places), BLOCKED)
+        return b"".join(digits[seat.position : seat.position + 1] or BLOCKED for seat in self.places)
+
+
 class Layout:
     """Where the seats of an event's tickets are. General admission has none, and is not in it."""
 
@@ -63,28 +79,37 @@ class Layout:
         tickets = Ticket.objects.filter(event=event_id, seat__isnull=False)
         columns = ("price_tier_id", "seat__section", "seat__row_index", "seat__place", "id", "position")
         # Sorted here: the database would need as long again, for the same.
-        self.places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
-        self._of_ticket = {place.ticket_id: number for number, place in enumerate(self.places)}
-        # The positions of each tier's seats in each section, as the ranges that they mostly are.
-        self.ranges: dict[tuple[str, int], list[range]] = {}
-        for place in self.places:
-            ranges = self.ranges.setdefault((place.section, place.price_tier_id), [range(0)])
-            if ranges[-1].stop == place.position:
-                ranges[-1] = range(ranges[-1].start, place.position + 1)
-            else:
-                ranges.append(range(place.position, place.position + 1))
+        places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
+        self._of_ticket = {place.ticket_id: place for place in places}
+        self._rows: dict[tuple[int, str, int], Row] = {}
+        # The positions of each tier's seats in each section.
+        self.positions: dict[tuple[int, str], list[range]] = {}
+        for (tier_id, section, row_index), found in itertools.groupby(places, key=lambda place: place[:3]):
+            row = list(found)
+            ranges = _ranges(place.position for place in row)
+            self._rows[tier_id, section, row_index] = Row(row, is_straight=len(ranges) == 1)
+            self.positions.setdefault((tier_id, section), []).extend(ranges)
 
     def find(self, ticket_id: int) -> Place | None:
         """The seat of a ticket, or None where it has none or is not the event's."""
-        number = self._of_ticket.get(ticket_id)
-        return None if number is None else self.places[number]
+        return self._of_ticket.get(ticket_id)
 
-    def near(self, seat: Place, rows: int) -> list[Place]:
-        """The seats of its tier and section in its row and `rows` before and behind it, in their order."""
-        block = (seat.price_tier_id, seat.section)
-        first = bisect.bisect_left(self.places, cast("Place", (*block, seat.row_index - rows)))
-        end = bisect.bisect_left(self.places, cast("Place", (*block, seat.row_index + rows + 1)))
-        return self.places[first:end]
+    def near(self, seat: Place, rows: int) -> Iterator[Row]:
+        """The row of the seat and `rows` before and behind it, of its tier and section."""
+        for row_index in range(seat.row_index - rows, seat.row_index + rows + 1):
+            if row := self._rows.get((seat.price_tier_id, seat.section, row_index)):
+                yield row
+
+
+def _ranges(positions: Iterable[int]) -> list[range]:
+    """The same numbers in the same order, as ranges of those that follow each other."""
+    ranges: list[range] = []
+    for position in positions:
+        if ranges and ranges[-1].stop == position:
+            ranges[-1] = range(ranges[-1].start, position + 1)
+        else:
+            ranges.append(range(position, position + 1))
+    return ranges
 
 
 class Picture:
@@ -95,6 +120,8 @@ class Picture:
         self.snapshot = snapshot
         self._made: dict[str, Any] = {}
         self._changes: dict[str, list[tuple[int, int]]] = {}
+        # The picture's digits, less what was seen to be locked since.
+        self._hints = bytearray(snapshot.digits, "ascii")
         self._lock = threading.RLock()
 
     @property
@@ -124,29 +151,30 @@ class Picture:
                 self._changes[version] = changes
         return changes
 
-    def seats_near(self, ticket_id: int, *, rows: int) -> list[SeatState]:
-        """The seats around a ticket's as they are in this picture, in the order of row and place.
+    def seats_near(self, ticket_id: int, quantity: int, *, rows: int) -> list[SeatState]:
+        """The seats around a ticket's where so many may be free side by side, in the order of row and place.
 
-        Those of its tier and section, in its own row and in `rows` before and behind it. Empty for
-        general admission, and for what is no ticket of the event. What is free in the picture may be
-        gone by now: a hold of it decides. The first call reads where the seats are, in one statement,
-        unless that is known from an earlier picture.
+        Those of its tier and section, in its own row and in `rows` before and behind it, but for rows
+        that have no room. Empty for general admission, and for what is no ticket of the event. What is
+        free here may be gone by now: a hold of it decides. The first call reads where the seats are, in
+        one statement, unless that is known from an earlier picture.
         """
         seat = self.seat_of(ticket_id)
         if seat is None:
             return []
-        digits = self.snapshot.digits
+        room = AVAILABLE * quantity
         return [
-            # A ticket that was made after the picture was taken is not in it, and not free.
-            SeatState(
-                near.ticket_id,
-                near.section,
-                near.row_index,
-                near.place,
-                digits[near.position : near.position + 1] == AVAILABLE,
-            )
-            for near in self._layout.near(seat, rows)
+            SeatState(place.ticket_id, place.section, place.row_index, place.place, state == AVAILABLE[0])
+            for row in self._layout.near(seat, rows)
+            if room in (states := row.states_in(self._hints))
+            for place, state in zip(row.places, states, strict=True)
         ]
+
+    def note_locked(self, ticket_ids: Iterable[int]) -> None:
+        """Have `seats_near` take these for gone, for as long as this picture is kept."""
+        for seat in filter(None, map(self.seat_of, ticket_ids)):
+            if seat.position < len(self._hints):
+                self._hints[seat.position] = RESERVED[0]
 
     def seat_of(self, ticket_id: int) -> Place | None:
         """Where a ticket's seat is, or None where it has none or is not the event's."""
@@ -154,17 +182,12 @@ class Picture:
 
     def count_tickets(self) -> Counts:
         """As the database would count them. Reads where the seats are, unless that is known."""
-        digits = self.snapshot.digits
-
-        def count(ranges: list[range], digit: str) -> int:
-            return sum(digits.count(digit, positions.start, positions.stop) for positions in ranges)
-
-        seats = [
-            SeatCount(
-                section, tier_id, sum(map(len, ranges)) - count(ranges, BLOCKED), count(ranges, AVAILABLE)
-            )
-            for (section, tier_id), ranges in self._layout.ranges.items()
-        ]
+        digits = self.snapshot.digits.encode()
+        seats = []
+        for (tier_id, section), ranges in self._layout.positions.items():
+            states = b"".join(digits[positions.start : positions.stop] for positions in ranges)
+            for_sale = len(states) - states.count(BLOCKED)
+            seats.append(SeatCount(section, tier_id, for_sale, states.count(AVAILABLE)))
         return Counts(self.snapshot.total, self.snapshot.available_in_tier, seats)
 
     @property

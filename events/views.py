@@ -12,8 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
-from django.utils.cache import patch_vary_headers
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from events.descriptions import render_description
@@ -26,8 +25,8 @@ from events.requests import HtmxHttpRequest
 
 SOON = 12
 CITIES = 14
-# The page of a session is its own, and htmx is given a part of it.
-PAGE_VARIES = ["HX-Request", "Cookie"]
+# The page of a session is its own, htmx is given a part of it, and nobody may keep what is so soon untrue.
+PAGE_HEADERS = {"Vary": "HX-Request, Cookie", "Cache-Control": "no-store, private"}
 
 
 @require_safe
@@ -49,7 +48,6 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "events/home.html", context)
 
 
-@never_cache
 @require_safe
 def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """An event; `?section=` opens one section of a large hall."""
@@ -65,7 +63,8 @@ def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 
 def is_like_anybodys(request: HtmxHttpRequest) -> bool:
     """Whether everybody who has no session sees the same page at this address, but for the CSRF token."""
-    is_plain = not (request.htmx or request.META["QUERY_STRING"])
+    sent = request.META
+    is_plain = not sent["QUERY_STRING"] and "HTTP_HX_REQUEST" not in sent
     return is_plain and settings.SESSION_COOKIE_NAME not in request.COOKIES
 
 
@@ -86,9 +85,8 @@ class DrawnPage:
     def answer(self, request: HttpRequest) -> HttpResponse:
         # A page without a form needs no token, and leaves no cookie.
         is_plain = len(self._parts) == 1
-        response = HttpResponse(self._parts[0] if is_plain else get_token(request).encode().join(self._parts))
-        patch_vary_headers(response, PAGE_VARIES)
-        return response
+        page = self._parts[0] if is_plain else get_token(request).encode().join(self._parts)
+        return HttpResponse(page, headers=PAGE_HEADERS)
 
 
 def event_page(
@@ -104,7 +102,8 @@ def event_page(
     template = "events/_seats.html" if is_part else "events/detail.html"
     context = page_context(event, counts_of(event), section=section, wish=wish)
     response = render(request, template, context, status=status)
-    patch_vary_headers(response, PAGE_VARIES)
+    for name, value in PAGE_HEADERS.items():
+        response.headers[name] = value
     return response
 
 

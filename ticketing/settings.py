@@ -326,6 +326,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["ticketing.api.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "ticketing.api.negotiation.UsualNegotiation",
     "DEFAULT_METADATA_CLASS": "ticketing.api.metadata.Methods",
     "DEFAULT_PAGINATION_CLASS": "ticketing.api.pagination.CursorPagination",
     "DEFAULT_THROTTLE_CLASSES": ["ticketing.api.limits.CallerThrottle"],

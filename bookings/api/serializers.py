@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from rest_framework.reverse import reverse
 from bookings.api.fields import AddressField, StrictSerializer, TextField, TicketIdField, WholeNumberField
 from bookings.codes import sign_code
 from bookings.models import Booking, BookingItem, Payment
+from bookings.services import HeldBooking
 from bookings.tickets_files import is_live
 
 PRINTABLE_ADDRESS = re.compile(r"[\x21-\x7e]+")
@@ -200,21 +201,21 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
 
     def to_representation(self, booking: Booking) -> dict[str, Any]:
         request = self.context.get("request")
-        return represent_booking(booking, booking.items.all(), booking.payments.all(), request)
+        tickets = [_represent_item(booking, item, request) for item in booking.items.all()]
+        latest = next(iter(booking.payments.all()), None)
+        return _represent(booking, tickets, latest and PaymentStateSerializer(latest).data)
 
 
-def represent_booking(
-    booking: Booking,
-    items: Iterable[BookingItem],
-    payments: Iterable[Payment],
-    request: Request | None = None,
-) -> dict[str, Any]:
-    """What the fields of `BookingSerializer` say; `payments` are the booking's, newest first.
+def represent_held(held: HeldBooking) -> dict[str, Any]:
+    """What the fields of `BookingSerializer` say of a hold that was just made."""
+    held.booking.current_status, held.booking.database_now = held.booking.status, held.now
+    return _represent(held.booking, [_represent_ticket(*ticket) for ticket in held.tickets], None)
 
-    Written out, as the answer to a hold is made by the thousand, and the fields one by one take
-    ten times as long.
-    """
-    latest = next(iter(payments), None)
+
+# Both are written out, as the answer to a hold is made by the thousand and fields take ten times as long.
+
+
+def _represent(booking: Booking, tickets: list[dict[str, Any]], payment: Any) -> dict[str, Any]:
     is_hold = booking.current_status == Booking.Status.RESERVED
     return {
         "id": str(booking.pk),
@@ -226,28 +227,55 @@ def represent_booking(
         "extensions_left": booking.extensions_left if is_hold else 0,
         "total": str(booking.total),
         "currency": booking.currency,
-        "tickets": [_represent_ticket(booking, item, request) for item in items],
-        "payment": None if latest is None else PaymentStateSerializer(latest).data,
+        "tickets": tickets,
+        "payment": payment,
     }
 
 
-def _represent_ticket(booking: Booking, item: BookingItem, request: Request | None) -> dict[str, Any]:
+def _represent_ticket(
+    ticket_id: int,
+    price_tier_id: int,
+    price: str,
+    section: str | None,
+    row: str | None,
+    seat: str | None,
+    *,
+    holder_name: str = "",
+    code: str | None = None,
+    qr_svg_url: str | None = None,
+    checked_in_at: datetime | None = None,
+) -> dict[str, Any]:
+    return {
+        "id": ticket_id,
+        "price_tier": price_tier_id,
+        "section": section,
+        "row": row,
+        "seat": seat,
+        "price": price,
+        "holder_name": holder_name,
+        "code": code,
+        "qr_svg_url": qr_svg_url,
+        "checked_in_at": checked_in_at,
+    }
+
+
+def _represent_item(booking: Booking, item: BookingItem, request: Request | None) -> dict[str, Any]:
     seat, code, picture = item.ticket.seat, None, None
     if is_live(booking, item):
         code = sign_code(item)
         picture = reverse("api:ticket-qr", args=[booking.pk, item.ticket_id], request=request)
-    return {
-        "id": item.ticket_id,
-        "price_tier": item.price_tier_id,
-        "section": seat.section if seat else None,
-        "row": seat.row if seat else None,
-        "seat": seat.number if seat else None,
-        "price": str(item.price),
-        "holder_name": item.holder_name,
-        "code": code,
-        "qr_svg_url": picture,
-        "checked_in_at": item.checked_in_at,
-    }
+    return _represent_ticket(
+        item.ticket_id,
+        item.price_tier_id,
+        str(item.price),
+        seat.section if seat else None,
+        seat.row if seat else None,
+        seat.number if seat else None,
+        holder_name=item.holder_name,
+        code=code,
+        qr_svg_url=picture,
+        checked_in_at=item.checked_in_at,
+    )
 
 
 class HeldBookingSerializer(BookingSerializer):

@@ -27,7 +27,7 @@ from bookings.api.serializers import (
     PaymentRecordSerializer,
     PaymentSerializer,
     StartPaymentSerializer,
-    represent_booking,
+    represent_held,
 )
 from bookings.buyers import Buyer
 from bookings.exceptions import InvalidNotice
@@ -71,12 +71,6 @@ def describe(booking_id: UUID, request: Request) -> dict[str, Any]:
     """The booking as it is now, in JSON."""
     booking = Booking.objects.with_details().get(pk=booking_id)
     return BookingSerializer(booking, context={"request": request}).data
-
-
-def describe_held(held: HeldBooking) -> dict[str, Any]:
-    """The same of a hold that was just made, without asking the database again."""
-    held.booking.current_status, held.booking.database_now = held.booking.status, held.now
-    return represent_booking(held.booking, held.items, payments=[])
 
 
 class OneBookingView(StrictParameters, APIView):
@@ -161,7 +155,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
         wish = HOLD.run_validation(request.data)
         email = wish.get("email") or (account.email if account else "")
         held = _hold(find_event(wish["event"]), wish, Buyer(account=account, email=email, address=address))
-        return Response(describe_held(held), status=201)
+        return Response(represent_held(held), status=201)
 
 
 def find_event(slug: str) -> Event:

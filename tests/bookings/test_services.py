@@ -274,7 +274,7 @@ def test_general_admission_goes_back_to_what_was_returned_behind_the_last_sale()
 
     again = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer())
 
-    assert {item.ticket_id for item in again.items} == {item.ticket_id for item in first.items}
+    assert {held.ticket_id for held in again.tickets} == {held.ticket_id for held in first.tickets}
 
 
 def test_general_admission_takes_unsold_tickets_and_then_lapsed_ones():
@@ -285,7 +285,7 @@ def test_general_admission_takes_unsold_tickets_and_then_lapsed_ones():
 
     held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer())
 
-    assert ids[2] in {item.ticket_id for item in held.items}
+    assert ids[2] in {ticket.ticket_id for ticket in held.tickets}
     assert_audit_is_clean()
 
 

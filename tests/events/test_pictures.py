@@ -120,7 +120,7 @@ def test_seats_near_are_those_of_the_rows_around_in_order():
     ids = ticket_ids(event)
     block(event, 4)
 
-    seats = picture_of(event.slug).seats_near(ids[3], rows=1)
+    seats = picture_of(event.slug).seats_near(ids[3], 1, rows=1)
 
     assert seats == [
         SeatState(ids[0], "Stalls", 0, 0, True),
@@ -132,6 +132,23 @@ def test_seats_near_are_those_of_the_rows_around_in_order():
     ]
 
 
+def test_rows_without_room_are_left_out_and_so_is_what_was_seen_to_be_locked():
+    event = make_event()
+    make_seated(event, rows=3, seats=3)
+    ids = ticket_ids(event)
+    block(event, 1)
+    picture = picture_of(event.slug)
+
+    def rows_with_room(quantity: int) -> set[int]:
+        return {seat.row_index for seat in picture.seats_near(ids[4], quantity, rows=1)}
+
+    assert [rows_with_room(quantity) for quantity in (1, 2, 3, 4)] == [{0, 1, 2}, {1, 2}, {1, 2}, set()]
+    picture.note_locked([ids[4], ids[6], ids[7], ids[8]])
+    assert rows_with_room(1) == {0, 1}
+    assert [seat.is_free for seat in picture.seats_near(ids[4], 1, rows=0)] == [True, False, True]
+    assert picture.snapshot.digits == "030000000"
+
+
 def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
     event, other = make_event(), make_seated_event()
     tier = make_seated(event, seats=1)
@@ -141,8 +158,8 @@ def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
 
     assert picture.seat_of(seat) == Place(tier.pk, "Stalls", 0, 0, seat, 0)
     assert picture.seat_of(standing) is None
-    assert picture.seats_near(standing, rows=5) == []
-    assert picture.seats_near(ticket_ids(other)[0], rows=5) == []
+    assert picture.seats_near(standing, 1, rows=5) == []
+    assert picture.seats_near(ticket_ids(other)[0], 1, rows=5) == []
 
 
 def test_picture_counts_as_the_database_does(django_capture_on_commit_callbacks):
@@ -167,11 +184,11 @@ def test_picture_counts_as_the_database_does(django_capture_on_commit_callbacks)
 def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):
     event = make_seated_event(seats=3)
     first, *_, last = ticket_ids(event)
-    picture_of(event.slug).seats_near(first, rows=0)
+    picture_of(event.slug).seats_near(first, 1, rows=0)
     picture = picture_of(event.slug)
 
     with django_assert_num_queries(0):
-        assert len(picture.seats_near(last, rows=0)) == 3
+        assert len(picture.seats_near(last, 1, rows=0)) == 3
 
 
 def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
@@ -181,4 +198,6 @@ def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
     newest = ticket_ids(event)[-1]
     pictures._layouts.clear()
 
-    assert [seat.is_free for seat in picture.seats_near(newest, rows=0)] == [False]
+    picture.note_locked([newest])
+    assert picture.seats_near(newest, 1, rows=0) == []
+    assert len(picture.snapshot.digits) == 2

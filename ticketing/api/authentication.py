@@ -17,8 +17,9 @@ from bookings.permissions import SESSION_TOKENS
 from bookings.statements import execute
 from ticketing.api.limits import address_of, count_call
 
-KEY_FIELDS = [field.attname for field in ApiKey._meta.concrete_fields]
-ACCOUNT_FIELDS = [field.attname for field in User._meta.concrete_fields]
+# What every request needs of them, in the order of the models' own fields, as `from_db` reads them.
+KEY_FIELDS = ["id", "account_id", "last_used_at"]
+ACCOUNT_FIELDS = ["id", "is_superuser", "is_staff", "is_active", "email"]
 FIND_KEY = f"""
     SELECT {", ".join(f"key.{name}" for name in KEY_FIELDS)},
         {", ".join(f"account.{name}" for name in ACCOUNT_FIELDS)}

@@ -26,6 +26,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 # beyond them waits until one of them hangs up. Each is an open file, of which half are ours to give.
 OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 CONNECTIONS = 2048 if OPEN_FILES == resource.RLIM_INFINITY else min(2048, OPEN_FILES // 2)
+# For glibc: with an arena for each thread, a web process took half as much again after 100,000 requests.
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
 # How many mails go out at once.
 MAIL_SENDERS = 2
 
@@ -101,7 +103,7 @@ def main(port: int) -> None:
     manager = Manager(LastingPrinter(sys.stdout))
     manager._process_ctor = LeashedProcess
     for name, command in commands(port).items():
-        manager.add_process(name, shlex.join([sys.executable, *command]))
+        manager.add_process(name, shlex.join([sys.executable, *command]), env={**os.environ, **ENVIRONMENT})
     manager.loop()
     sys.exit(manager.returncode)
 

@@ -1,11 +1,14 @@
 """Django's PostgreSQL backend, which keeps nobody waiting for a connection that does not come.
 
+It asks the server whether a connection is still good only where there is a sign that it is not.
+
 `connect_timeout` cannot be less than two seconds, and counts those in which a busy process does not
 listen. So it is longer, and the watch says when there is nothing to wait for.
 """
 
 from __future__ import annotations
 
+import select
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
@@ -19,6 +22,20 @@ LOOK_UP_SECONDS = 0.1
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def is_usable(self) -> bool:
+        """Whether the server has kept the connection open; asked at the first statement of each request.
+
+        One that it closed, or said something on unasked, has something to be read. That costs
+        microseconds, where Django's `SELECT 1` is a round trip. A server that is gone without a word
+        is noticed by the statement itself, as `SELECT 1` would have waited for it as long.
+        """
+        if self.connection is None or self.connection.closed:
+            return False
+        # Not `select`, which knows the first 1,024 files of a process alone.
+        poll = select.poll()
+        poll.register(self.connection.fileno(), select.POLLIN)
+        return not poll.poll(0) or super().is_usable()
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         """Raises OperationalError as soon as the database is known to say nothing."""
         if watch.is_database_silent:
