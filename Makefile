@@ -42,7 +42,7 @@ faults: venv ## break real parts in the middle of a sale (ARGS="cache-killed" br
 bench: venv ## measure the speed, as shares of what the engines can do (JSON=file, SMALL=1 for a look at it)
 	@exec $(LOCAL) test $(VENV)/python -m benchmarks
 
-attack: venv chromium ## attack the site as strangers do, and look our packages up in the advisories (EXAMPLES=50)
+attack: venv chromium ## attack the site as strangers do, and look our packages up in the advisories (EXAMPLES=25)
 	@exec $(LOCAL) test $(VENV)/python -m tests.attacks $(ARGS)
 
 check: venv ## run the checks that need no tests: format, lint, templates, types, imports, migrations

@@ -25,8 +25,8 @@ MAX_AGE = 1.0
 AHEAD = 3
 # What took a second to make is kept for this many seconds if it may be, whatever changes.
 COST_FACTOR = 10
-# A hall with no more tickets than this is read each time: that costs little, and is never old.
-SMALL_HALL = 2_000
+# A hall with no more tickets than this is read each time: few can crowd it, and it is never old.
+SMALL_HALL = 400
 # So many halls are kept of each kind; the one that was made the longest ago goes first.
 HALLS = 8
 

@@ -450,6 +450,8 @@ LOGGING = {
         # These tell every step of embedding a font, and every letter that it has not.
         "fontTools": {"level": "WARNING"},
         "fpdf": {"level": "ERROR"},
+        # A refusal is an answer, and not worth a warning: in an on-sale there are hundreds a second.
+        "django.request": {"level": "ERROR"},
         # Anyone can send a wrong Host header; it is answered with 400, and worth no trace.
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },

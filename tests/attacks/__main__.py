@@ -10,13 +10,13 @@ import sys
 import pytest
 
 REQUIREMENTS = "requirements.txt"
-EXAMPLES = "50"
+EXAMPLES = "25"
 
 
 def attack(arguments: list[str]) -> int:
     """Run tests/attacks, or what the arguments name; returns pytest's exit code."""
     os.environ["EXAMPLES"] = os.environ.get("EXAMPLES") or EXAMPLES
-    return int(pytest.main(["--quiet", "--show-capture=no", *(arguments or ["tests/attacks"])]))
+    return int(pytest.main(["--quiet", "--show-capture=no", "-n", "2", *(arguments or ["tests/attacks"])]))
 
 
 def audit() -> tuple[str, bool]:
