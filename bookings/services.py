@@ -101,10 +101,12 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     if len(wanted) > event.max_tickets_per_booking:
         raise LimitExceeded(limit=event.max_tickets_per_booking)
     booking_id = uuid4()
-    if locks.take(event.pk, wanted, booking_id) is locks.LockResult.TAKEN:
+    lock = locks.take(event.pk, wanted, booking_id)
+    if lock is locks.LockResult.TAKEN:
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
     try:
-        with _one_transaction():
+        # Without locks many are refused by the rows: what is free of those is given back at once.
+        with _one_transaction() if lock is locks.LockResult.GOT else transaction.atomic():
             return _reserve(
                 event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
             )
@@ -189,7 +191,10 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
 
 
 def _one_transaction() -> AbstractContextManager[None]:
-    """The caller's transaction, or one where there is none; what is refused in it has written nothing."""
+    """The caller's transaction, or one where there is none.
+
+    What is refused in it has written nothing, and keeps its row locks until the caller's ends.
+    """
     return nullcontext() if connection.in_atomic_block else transaction.atomic()
 
 

@@ -1,7 +1,7 @@
 """Statements of the few requests that come by the thousand, as SQL with a plan that the server keeps.
 
 The ORM builds a statement anew each time, which costs several times what the database takes to
-answer it. Elsewhere that is a fair price; a hold makes a dozen statements, and is what people queue for.
+answer it. Elsewhere that is a fair price; a hold makes half a dozen statements, and is what people queue for.
 """
 
 from __future__ import annotations

@@ -159,7 +159,8 @@ def _sections_to_open(hall: Hall, event: Event, section: str, wish: Wish) -> lis
     if not section and wish.ticket_ids:
         wished = event.tickets.filter(pk__in=list(wish.ticket_ids), seat__isnull=False)
         found = wished.order_by("seat__section").values_list("seat__section", flat=True).distinct()
-        return [name for name in found if name]
+        # The counts may be a moment older than the rows.
+        return [name for name in found if name in names]
     return [section] if section in names else []
 
 

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -24,11 +25,14 @@ from events.models import Event, PriceTier, Ticket
 from events.moments import Moments
 
 Made = TypeVar("Made")
+# When the event was last changed, and its number of positions.
+Plan = tuple[datetime, int]
 
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
 RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
 BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
-# Where the seats are is read again this often: only a changed plan of the venue moves them.
+# Where the seats are is read again when the event is changed, and this often: a changed plan of the venue
+# moves them too.
 LAYOUT_SECONDS = 60
 LAYOUTS = 8
 # Seconds. So old may a picture be from which something is only suggested.
@@ -56,7 +60,7 @@ class Place(NamedTuple):
     position: int
 
 
-class Row(NamedTuple):
+class SeatRow(NamedTuple):
     """The seats of one tier in one row, in their order."""
 
     places: list[Place]
@@ -81,20 +85,20 @@ class Layout:
         # Sorted here: the database would need as long again, for the same.
         places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
         self._of_ticket = {place.ticket_id: place for place in places}
-        self._rows: dict[tuple[int, str, int], Row] = {}
+        self._rows: dict[tuple[int, str, int], SeatRow] = {}
         # The positions of each tier's seats in each section.
         self.positions: dict[tuple[int, str], list[range]] = {}
         for (tier_id, section, row_index), found in itertools.groupby(places, key=lambda place: place[:3]):
             row = list(found)
             ranges = _ranges(place.position for place in row)
-            self._rows[tier_id, section, row_index] = Row(row, is_straight=len(ranges) == 1)
+            self._rows[tier_id, section, row_index] = SeatRow(row, is_straight=len(ranges) == 1)
             self.positions.setdefault((tier_id, section), []).extend(ranges)
 
     def find(self, ticket_id: int) -> Place | None:
         """The seat of a ticket, or None where it has none or is not the event's."""
         return self._of_ticket.get(ticket_id)
 
-    def near(self, seat: Place, rows: int) -> Iterator[Row]:
+    def near(self, seat: Place, rows: int) -> Iterator[SeatRow]:
         """The row of the seat and `rows` before and behind it, of its tier and section."""
         for row_index in range(seat.row_index - rows, seat.row_index + rows + 1):
             if row := self._rows.get((seat.price_tier_id, seat.section, row_index)):
@@ -115,9 +119,13 @@ def _ranges(positions: Iterable[int]) -> list[range]:
 class Picture:
     """The tickets of a published event at one moment; more about it is read when it is asked for."""
 
-    def __init__(self, event_id: int, max_tickets_per_booking: int, snapshot: Snapshot) -> None:
+    def __init__(
+        self, event_id: int, max_tickets_per_booking: int, updated_at: datetime, snapshot: Snapshot
+    ) -> None:
         self.event_id, self.max_tickets_per_booking = event_id, max_tickets_per_booking
         self.snapshot = snapshot
+        # What publishing again changes, which alone gives a ticket another seat, tier or position.
+        self.plan = (updated_at, len(snapshot.digits))
         self._made: dict[str, Any] = {}
         self._changes: dict[str, list[tuple[int, int]]] = {}
         # The picture's digits, less what was seen to be locked since.
@@ -131,9 +139,14 @@ class Picture:
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` makes of this picture, made once for all its readers. Raises what `make` raises."""
         if name not in self._made:
-            with self._lock:
+            # Whoever waited in vain makes it too, as in `Moments`: all then meet the same obstacle at once.
+            has_turn = self._lock.acquire(timeout=moments.MAX_AGE)
+            try:
                 if name not in self._made:
                     self._made[name] = make()
+            finally:
+                if has_turn:
+                    self._lock.release()
         return cast("Made", self._made[name])
 
     @property
@@ -193,11 +206,11 @@ class Picture:
     @property
     def knows_its_seats(self) -> bool:
         """Whether it can say where seats are, and what is near them, without asking."""
-        return _kept_layout(self.event_id, self.ticket_count) is not None
+        return _kept_layout(self.event_id, self.plan) is not None
 
     @property
     def _layout(self) -> Layout:
-        return self.once("layout", lambda: _layout_of(self.event_id, self.ticket_count))
+        return self.once("layout", lambda: _layout_of(self.event_id, self.plan))
 
     def _read_event(self) -> Event:
         events = Event.objects.published().for_listing().prefetch_related("price_tiers")
@@ -207,24 +220,24 @@ class Picture:
         return event
 
 
-# By the event, the one read last at the end: when it was read, of how many tickets, and the layout.
-_layouts: OrderedDict[int, tuple[float, int, Layout]] = OrderedDict()
+# By the event, the one read last at the end: when it was read, of which plan, and the layout.
+_layouts: OrderedDict[int, tuple[float, Plan, Layout]] = OrderedDict()
 _layouts_lock = threading.Lock()
 
 
-def _kept_layout(event_id: int, ticket_count: int) -> Layout | None:
-    read_at, count, layout = _layouts.get(event_id) or (0.0, -1, None)
-    is_current = count == ticket_count and time.monotonic() - read_at < LAYOUT_SECONDS
+def _kept_layout(event_id: int, plan: Plan) -> Layout | None:
+    read_at, of_plan, layout = _layouts.get(event_id) or (0.0, None, None)
+    is_current = of_plan == plan and time.monotonic() - read_at < LAYOUT_SECONDS
     return layout if is_current else None
 
 
-def _layout_of(event_id: int, ticket_count: int) -> Layout:
-    layout = _kept_layout(event_id, ticket_count)
+def _layout_of(event_id: int, plan: Plan) -> Layout:
+    layout = _kept_layout(event_id, plan)
     if layout is None:
         layout = Layout(event_id)
         with _layouts_lock:
             _layouts.pop(event_id, None)
-            _layouts[event_id] = (time.monotonic(), ticket_count, layout)
+            _layouts[event_id] = (time.monotonic(), plan, layout)
             while len(_layouts) > LAYOUTS:
                 _layouts.popitem(last=False)
     return layout
@@ -277,7 +290,7 @@ def kept_picture_of(slug: str) -> Picture | None:
 def _take_picture(slug: str) -> Picture:
     tiers = PriceTier.objects.filter(event=OuterRef("pk")).order_by("position", "id")
     found = Event.objects.published().values_list(
-        "pk", "max_tickets_per_booking", ArraySubquery(tiers.values("pk"))
+        "pk", "max_tickets_per_booking", "updated_at", ArraySubquery(tiers.values("pk"))
     )
-    event_id, most, tier_ids = found.get(slug=slug)
-    return Picture(event_id, most, take_snapshot(event_id, tier_ids))
+    event_id, most, updated_at, tier_ids = found.get(slug=slug)
+    return Picture(event_id, most, updated_at, take_snapshot(event_id, tier_ids))

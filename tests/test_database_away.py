@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from django.db import OperationalError, connection, connections
+from django.db.backends.postgresql import base
 
 from ticketing import middleware
 from ticketing.database_away import Watch, is_database_away, says_anything
@@ -178,3 +179,22 @@ def test_nobody_waits_for_a_silent_database(client, monkeypatch, path):
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert "Content-Security-Policy" in response.headers
+
+
+def test_whether_a_connection_is_good_is_asked_of_its_socket(monkeypatch):
+    """The server is asked only where it said something unasked, as when it hangs up."""
+    asked = []
+    django_asks = base.DatabaseWrapper.is_usable
+    monkeypatch.setattr(base.DatabaseWrapper, "is_usable", lambda it: asked.append(1) or django_asks(it))
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [process] = cursor.fetchone()
+    assert (other.is_usable(), asked) == (True, [])
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+
+    assert (other.is_usable(), asked) == (False, [1])
+    other.close()
+    assert (other.is_usable(), asked) == (False, [1])

@@ -179,7 +179,7 @@ def keep_answer(request: Request, caller: str, key: str, answer: Response | None
     """Store the answer under the key; without one, the claim that it is being worked on. Gives its id.
 
     Raises `RequestInProgress` where another request was quicker: what this one did is undone with its
-    transaction, and asking again tells the answer.
+    transaction, or was safe to do twice, and asking again tells the answer.
     """
     values = {
         "caller": caller,

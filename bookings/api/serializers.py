@@ -117,6 +117,7 @@ class StartPaymentSerializer(StrictSerializer):
 class BookedTicketSerializer(serializers.ModelSerializer[BookingItem]):
     """One ticket of a booking. `code`, signed, and its picture are there while it is booked."""
 
+    # For the document: `_represent_ticket` writes them out.
     id = serializers.IntegerField(source="ticket_id")
     price_tier = serializers.IntegerField(source="price_tier_id")
     section = serializers.CharField(allow_null=True)
@@ -175,6 +176,7 @@ class PaymentRecordSerializer(PaymentSerializer):
 class BookingSerializer(serializers.ModelSerializer[Booking]):
     """A booking from `BookingQuerySet.with_details()`; never queries."""
 
+    # For the document: `_represent` writes them out.
     event = serializers.CharField(source="event.slug")
     # As of `server_time`, by the same clock.
     status = serializers.ChoiceField(choices=Booking.Status.choices)

@@ -9,8 +9,8 @@ from django.test import Client
 from bookings.services import Buyer, hold_tickets, release_hold
 from events import moments, pictures
 from events.availability import remember
-from events.hall import count_tickets
-from events.models import Event, Ticket
+from events.hall import Counts, SeatCount, Wish, count_tickets, read_hall
+from events.models import Event, PriceTier, Ticket
 from events.pictures import Place, SeatState, picture_of
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
 
@@ -179,6 +179,28 @@ def test_picture_counts_as_the_database_does(django_capture_on_commit_callbacks)
     assert picture.free_in_tier == counted.free_in_tier
     assert picture.ticket_count == counted.ticket_count == 10
     assert [seats[2:] for seats in sorted(picture.seats)] == [(2, 1), (5, 4)]
+
+
+@pytest.mark.usefixtures("all_halls_are_large")
+def test_seats_that_were_given_another_tier_are_counted_in_it():
+    event = make_seated_event(seats=3)
+    picture_of(event.slug).count_tickets()
+    other = PriceTier.objects.create(event=event, name="Late", price=40, is_seated=True, sections=["Stalls"])
+    event.tickets.update(price_tier=other)
+    event.save()
+    pictures._pictures.clear()
+
+    assert picture_of(event.slug).count_tickets().seats == [("Stalls", other.pk, 3, 3)]
+
+
+def test_wish_for_a_section_that_the_counts_do_not_know_yet_opens_nothing():
+    event = make_seated_event(seats=3)
+    elsewhere = SeatCount("Elsewhere", event.price_tiers.get().pk, for_sale=500, free=0)
+    counts = Counts(500, {}, [elsewhere])
+
+    hall = read_hall(event, counts, section="", wish=Wish(ticket_ids=ticket_ids(event)))
+
+    assert ([section.name for section in hall.sections], hall.open_sections) == (["Elsewhere"], [])
 
 
 def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 from ticketing.database_away import watch
 
@@ -27,10 +28,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         One that it closed, or said something on unasked, has something to be read. That costs
         microseconds, where Django's `SELECT 1` is a round trip. A server that is gone without a word
-        is noticed by the statement itself, as `SELECT 1` would have waited for it as long.
+        is noticed by the statement itself, which then fails once for each connection.
         """
         if self.connection is None or self.connection.closed:
             return False
+        # After an error it may have been left in the middle of something.
+        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+            return super().is_usable()
         # Not `select`, which knows the first 1,024 files of a process alone.
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN)
