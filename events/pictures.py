@@ -34,7 +34,8 @@ BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
 # Where the seats are is read again when the event is changed, and this often: a changed plan of the venue
 # moves them too.
 LAYOUT_SECONDS = 60
-LAYOUTS = 8
+# So many seats are kept in all, at 300 bytes each.
+LAYOUT_SEATS = 200_000
 # Seconds. So old may a picture be from which something is only suggested.
 HINT_AGE = 30.0
 
@@ -93,6 +94,10 @@ class Layout:
             ranges = _ranges(place.position for place in row)
             self._rows[tier_id, section, row_index] = SeatRow(row, is_straight=len(ranges) == 1)
             self.positions.setdefault((tier_id, section), []).extend(ranges)
+
+    def __len__(self) -> int:
+        """How many seats there are."""
+        return len(self._of_ticket)
 
     def find(self, ticket_id: int) -> Place | None:
         """The seat of a ticket, or None where it has none or is not the event's."""
@@ -210,7 +215,12 @@ class Picture:
 
     @property
     def _layout(self) -> Layout:
-        return self.once("layout", lambda: _layout_of(self.event_id, self.plan))
+        # Not kept here: pictures of many halls are, long after somebody looked.
+        layout = _kept_layout(self.event_id, self.plan)
+        if layout is None:
+            with self._lock:
+                layout = _layout_of(self.event_id, self.plan)
+        return layout
 
     def _read_event(self) -> Event:
         events = Event.objects.published().for_listing().prefetch_related("price_tiers")
@@ -238,7 +248,7 @@ def _layout_of(event_id: int, plan: Plan) -> Layout:
         with _layouts_lock:
             _layouts.pop(event_id, None)
             _layouts[event_id] = (time.monotonic(), plan, layout)
-            while len(_layouts) > LAYOUTS:
+            while len(_layouts) > 1 and sum(len(kept) for _, _, kept in _layouts.values()) > LAYOUT_SEATS:
                 _layouts.popitem(last=False)
     return layout
 
