@@ -28,7 +28,7 @@ COST_FACTOR = 10
 # A hall with no more tickets than this is read each time: few can crowd it, and it is never old.
 SMALL_HALL = 400
 # So many halls are kept, small ones for hints among them; the one that was made the longest ago goes first.
-HALLS = 64
+HALLS = 128
 
 
 class OfAHall(Protocol):
