@@ -42,13 +42,13 @@ def same_writes() -> str:
     statement = HOLD_CERTAIN_TICKETS.replace("\n)\nSELECT sale.*", KEEP_ANSWER)
     for name, value in VALUES.items():
         statement = statement.replace(name, value)
-    seats = [
+    own = [
         r"\set turn :turn + 1",
         r"\set first :base + 2 * (:client_id * :each + :turn)",
         r"\set second :first + 1",
         r"\set account :accounts + :client_id * :each + :turn",
     ]
-    return "\n".join([*seats, statement.strip() + ";\n"])
+    return "\n".join([*own, statement.strip() + ";\n"])
 
 
 def transactions_per_second(

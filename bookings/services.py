@@ -49,7 +49,7 @@ from bookings.reserving import (
     reserve_any,
     reserve_tickets,
 )
-from bookings.statements import execute
+from bookings.statements import columns_of, execute
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, recent_picture_of
@@ -59,8 +59,7 @@ logger = logging.getLogger(__name__)
 
 HOLD = timedelta(seconds=settings.HOLD_SECONDS)
 SWEEP_BATCH = 500
-# In the order of the model's own fields, as `from_db` reads them.
-TIER_FIELDS = ["id", "event_id", "is_seated"]
+TIER_FIELDS = columns_of(PriceTier, "id", "event_id", "is_seated")
 FIND_TIER = f"""
     SELECT {", ".join(TIER_FIELDS)} FROM events_pricetier
     WHERE id = %(tier)s::bigint AND event_id = %(event)s::bigint

@@ -11,6 +11,12 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
+
+
+def columns_of(model: type[Model], *needed: str) -> list[str]:
+    """The names of these columns in the order of the model's own, as its `from_db` reads them."""
+    return [field.attname for field in model._meta.concrete_fields if field.attname in needed]
 
 
 def execute(statement: str, values: dict[str, Any]) -> CursorWrapper:

@@ -31,12 +31,12 @@ class Wish:
     suggestion: Collection[int] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
 class TierOffer:
     """A price tier and how many of its tickets can be taken now."""
 
     tier: PriceTier
-    available: int = 0
+    available: int
 
 
 @dataclass

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -144,15 +144,23 @@ class Picture:
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` makes of this picture, made once for all its readers. Raises what `make` raises."""
         if name not in self._made:
-            # Whoever waited in vain makes it too, as in `Moments`: all then meet the same obstacle at once.
-            has_turn = self._lock.acquire(timeout=moments.MAX_AGE)
-            try:
+            with self._turn():
                 if name not in self._made:
                     self._made[name] = make()
-            finally:
-                if has_turn:
-                    self._lock.release()
         return cast("Made", self._made[name])
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One reader at a time, so that the others find what it made.
+
+        Whoever waited in vain goes on too, as in `Moments`: all then meet the same obstacle at once.
+        """
+        has_turn = self._lock.acquire(timeout=moments.MAX_AGE)
+        try:
+            yield
+        finally:
+            if has_turn:
+                self._lock.release()
 
     @property
     def event(self) -> Event:
@@ -198,8 +206,12 @@ class Picture:
         """Where a ticket's seat is, or None where it has none or is not the event's."""
         return self._layout.find(ticket_id)
 
-    def count_tickets(self) -> Counts:
-        """As the database would count them. Reads where the seats are, unless that is known."""
+    @property
+    def counts(self) -> Counts:
+        """As the database would count its tickets. Reads where the seats are, unless that is known."""
+        return self.once("counts", self._count_tickets)
+
+    def _count_tickets(self) -> Counts:
         digits = self.snapshot.digits.encode()
         seats = []
         for (tier_id, section), ranges in self._layout.positions.items():
@@ -218,7 +230,7 @@ class Picture:
         # Not kept here: pictures of many halls are, long after somebody looked.
         layout = _kept_layout(self.event_id, self.plan)
         if layout is None:
-            with self._lock:
+            with self._turn():
                 layout = _layout_of(self.event_id, self.plan)
         return layout
 
@@ -278,7 +290,7 @@ def counts_of(event: Event) -> Counts:
     """From the picture of a large hall; the first to look at it has one taken for all who follow."""
     picture = large_picture_of(event.slug)
     if picture is not None:
-        return picture.count_tickets()
+        return picture.counts
     counts = count_tickets(event)
     if counts.ticket_count > moments.SMALL_HALL:
         with suppress(Event.DoesNotExist):

@@ -78,7 +78,7 @@ class DrawnPage:
     TOKEN = secrets.token_hex(32)
 
     def __init__(self, picture: Picture, request: HttpRequest) -> None:
-        context = page_context(picture.event, picture.count_tickets()) | {"csrf_token": self.TOKEN}
+        context = page_context(picture.event, picture.counts) | {"csrf_token": self.TOKEN}
         html = render_to_string("events/detail.html", context, request)
         self._parts = html.encode().split(self.TOKEN.encode())
 

@@ -44,15 +44,17 @@ from bookings.services import (
     hold_tickets,
     release_hold,
 )
-from bookings.statements import execute
+from bookings.statements import columns_of, execute
 from bookings.tasks import apply_notices
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
 from events.models import Event
 from events.requests import network_of
 from events.wake_up import wake_up
 
-# Without the long texts; in the order of the model's own fields, as `from_db` reads them.
-EVENT_FIELDS = ["id", "slug", "title", "venue_id", "currency", "max_tickets_per_booking", "max_extensions"]
+# Without the long texts.
+EVENT_FIELDS = columns_of(
+    Event, "id", "slug", "title", "venue_id", "currency", "max_tickets_per_booking", "max_extensions"
+)
 FIND_EVENT = f"SELECT {', '.join(EVENT_FIELDS)} FROM events_event WHERE slug = %(slug)s"  # noqa: S608
 TOKEN = OpenApiParameter(
     TOKEN_HEADER,

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import NoReturn
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -15,18 +14,12 @@ from rest_framework.request import Request
 
 from bookings.models import ApiKey, User, hash_secret
 from bookings.permissions import SESSION_TOKENS
-from bookings.statements import execute
+from bookings.statements import columns_of, execute
 from ticketing.api.limits import address_of, count_call
 
-
-def _fields(model: type[Model], *needed: str) -> list[str]:
-    """The columns in the order of the model's own, as `from_db` reads them."""
-    return [field.attname for field in model._meta.concrete_fields if field.attname in needed]
-
-
 # What every request needs of them.
-KEY_FIELDS = _fields(ApiKey, "id", "account_id", "last_used_at")
-ACCOUNT_FIELDS = _fields(User, "id", "is_superuser", "is_staff", "is_active", "email")
+KEY_FIELDS = columns_of(ApiKey, "id", "account_id", "last_used_at")
+ACCOUNT_FIELDS = columns_of(User, "id", "is_superuser", "is_staff", "is_active", "email")
 FIND_KEY = f"""
     SELECT {", ".join(f"key.{name}" for name in KEY_FIELDS)},
         {", ".join(f"account.{name}" for name in ACCOUNT_FIELDS)}
