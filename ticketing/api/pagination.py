@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 BAD_CURSOR = _("This cursor was not made by this list.")
+FIRST_PAGE = pagination.Cursor(offset=0, reverse=False, position=None)
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -50,9 +51,13 @@ class CursorPagination(pagination.CursorPagination):
 
     def decode_cursor(self, request: Request) -> Any:
         try:
-            return super().decode_cursor(request)
+            found = super().decode_cursor(request)
         except NotFound as error:
             raise InvalidParameter("cursor", str(BAD_CURSOR)) from error
+        if found == FIRST_PAGE:
+            # Nothing but characters that a cursor never has: no link of ours leads to the first page so.
+            raise InvalidParameter("cursor", str(BAD_CURSOR))
+        return found
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri"}
