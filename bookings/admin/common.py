@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _t
@@ -39,7 +40,14 @@ STATUS_COLOURS = {
 
 
 class LookOnly:
-    """No row of it is made, changed or deleted by a form."""
+    """No row of it is made, changed or deleted by a form; what its pages leave out narrows no list."""
+
+    exclude: Sequence[str] | None = None
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # Told apart by whether a row is left, a hidden column would be read a letter at a time.
+        is_hidden = lookup.partition(LOOKUP_SEP)[0] in (self.exclude or ())
+        return not is_hidden and super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
