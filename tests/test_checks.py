@@ -186,6 +186,33 @@ def test_secret_key_that_can_be_guessed_is_an_error(settings, key: str, found: l
     assert ids(checks.check_secret_key(None)) == found
 
 
+@pytest.mark.parametrize(
+    ("hosts", "found"),
+    [
+        (["tickets.example.org", ".example.org", "127.0.0.1"], []),
+        (["tickets.example.org", "*"], ["holdfast.E011"]),
+    ],
+)
+def test_hosts_that_anybody_may_name_are_an_error(settings, hosts: list[str], found: list[str]):
+    settings.ALLOWED_HOSTS = hosts
+
+    assert ids(checks.check_hosts(None)) == found
+
+
+@pytest.mark.parametrize(
+    ("is_secure", "url", "found"),
+    [
+        (True, "https://tickets.example.org", []),
+        (False, "http://127.0.0.1:8000", []),
+        (False, "https://tickets.example.org", ["holdfast.E012"]),
+    ],
+)
+def test_site_of_tls_without_its_cookies_is_an_error(settings, is_secure: bool, url: str, found: list[str]):
+    settings.SECURE, settings.SITE_URL = is_secure, url
+
+    assert ids(checks.check_tls(None)) == found
+
+
 @pytest.mark.django_db
 def test_selling_without_a_gateway_is_a_warning(settings):
     settings.PAYMENT_GATEWAYS = {}
@@ -298,6 +325,21 @@ def test_production_checks_clean(lasting_database):
     done = manage("check", "--deploy", "--fail-level", "INFO", DATABASE_URL=lasting_database)
 
     assert (done.returncode, done.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ({"DEBUG": "1"}, "security.W018"),
+        ({"SECRET_KEY": "django-insecure-" + "0123456789abcdef" * 4}, "security.W009"),
+        ({"ALLOWED_HOSTS": "*"}, "holdfast.E011"),
+        ({"SECURE": "0"}, "holdfast.E012"),
+    ],
+)
+def test_careless_production_does_not_pass_the_check(wrong: dict[str, str], found: str):
+    done = manage("check", "--deploy", "--tag", "security", "--fail-level", "WARNING", **wrong)
+
+    assert (done.returncode, re.findall(r"\((\w+\.[EWC]\d+)\)", done.stderr)) == (1, [found])
 
 
 def test_plain_check_is_clean_and_asks_no_server():

@@ -214,6 +214,34 @@ def check_secret_key(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessag
 
 
 @register(Tags.security, deploy=True)
+def check_hosts(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
+    """Only the site's own names are answered to."""
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Error(
+            "ALLOWED_HOSTS is *: the site answers to whatever name a stranger gives it.",
+            hint="List its names, or leave ALLOWED_HOSTS out: SITE_URL has the name.",
+            id="holdfast.E011",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_tls(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
+    """Whoever is sent to https must not be given cookies that travel without it."""
+    if settings.SECURE or not settings.SITE_URL.startswith("https://"):
+        return []
+    return [
+        Error(
+            "SITE_URL is https, and SECURE=0 lets cookies and pages go in the clear.",
+            hint="Leave SECURE out of a production environment; it is for one's own machine.",
+            id="holdfast.E012",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
 def check_ticket_key(app_configs: AppConfigs, **kwargs: Any) -> list[CheckMessage]:
     """Printed tickets should outlive the site's secret key."""
     if not settings.SECURE or settings.TICKET_SIGNING_KEY:
