@@ -19,3 +19,10 @@ def _empty_cache() -> None:
     caches["default"].own.clear()
     for alias in ("default", "locks"):
         get_redis_connection(alias).flushdb()
+
+
+@pytest.fixture
+def cache_away(settings) -> None:
+    """Nobody answers where the cache should be."""
+    gone = {"LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {name: facts | gone for name, facts in settings.CACHES.items()}

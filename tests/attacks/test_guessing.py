@@ -24,13 +24,6 @@ SIGN_IN = "/accounts/login/"
 
 
 @pytest.fixture
-def cache_away(settings) -> None:
-    """Nobody answers where the cache should be."""
-    gone = {"LOCATION": "redis://127.0.0.1:1/0"}
-    settings.CACHES = {name: facts | gone for name, facts in settings.CACHES.items()}
-
-
-@pytest.fixture
 def alice() -> User:
     return make_confirmed("alice@example.org")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.test import Client
 
 from bookings import access, services, views
@@ -55,6 +56,19 @@ def test_hold_pay_and_tickets(client: Client, event):
     assert [client.get(url)["Content-Type"] for url in codes] == ["image/svg+xml"] * 2
     assert client.get(f"/bookings/{booking.pk}/tickets.pdf").content.startswith(b"%PDF")
     assert client.get(f"/bookings/{booking.pk}/tickets.ics").content.startswith(b"BEGIN:VCALENDAR")
+    assert_audit_is_clean()
+
+
+def test_sign_in_hold_and_pay_without_the_cache(client: Client, event, cache_away: None):
+    account = make_user(email=DETAILS["email"])
+    EmailAddress.objects.create(user=account, email=account.email, verified=True, primary=True)
+    form = {"login": account.email, "password": "correct horse battery"}
+    assert client.post("/accounts/login/", form).status_code == 302
+    booking = held_booking(client, event)
+    pay(client, booking)
+    booking.refresh_from_db()
+    assert (booking.status, booking.account) == ("booked", account)
+    assert client.get("/bookings/").context["page"].object_list[0] == booking
     assert_audit_is_clean()
 
 
