@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import psycopg
@@ -158,6 +159,17 @@ def test_guest_whose_session_opens_bookings_needs_the_csrf_token():
 
 def test_wrong_key_is_a_problem(client: Client):
     response = client.get(BOOKINGS, headers={"Authorization": "Token wrong"})
+
+    assert_problem(response, 401, "not_authenticated")
+    assert response.headers["WWW-Authenticate"] == "Token"
+
+
+def test_password_in_a_header_is_not_asked_for_and_not_taken(client: Client):
+    """Passwords go through the one form where their tries are counted."""
+    account = make_user(password="correct horse battery")
+    basic = base64.b64encode(f"{account.email}:correct horse battery".encode()).decode()
+
+    response = client.get(BOOKINGS, headers={"Authorization": f"Basic {basic}"})
 
     assert_problem(response, 401, "not_authenticated")
     assert response.headers["WWW-Authenticate"] == "Token"

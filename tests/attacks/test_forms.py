@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote_from_bytes, urljoin, urlsplit
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
+from django.db.models import FileField
 from django.test import Client
 from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings, strategies
@@ -278,3 +280,17 @@ def test_no_form_is_taken_without_its_token(world: World):
     assert f"/bookings/{world.held.pk}/pay/" in actions["alice"]
     assert f"/door/{world.event.slug}/" in actions["door"]
     assert len([action for action in actions["office"] if action.startswith("/admin/")]) > 15
+
+
+@pytest.mark.parametrize("address", ["/accounts/login/", "/accounts/signup/", "/bookings/find/"])
+@pytest.mark.parametrize("body", [b"a=1&" * 1_001, b"a=" + b"x" * 64 * 1024])
+def test_no_form_is_larger_than_ours_are(address: str, body: bytes):
+    answer = Client(raise_request_exception=False).generic("POST", address, body, content_type=FORM)
+
+    assert answer.status_code in {400, 413}
+
+
+def test_no_file_that_somebody_sends_is_kept():
+    columns = [column for model in apps.get_models() for column in model._meta.get_fields()]
+
+    assert [column for column in columns if isinstance(column, FileField)] == []

@@ -108,6 +108,13 @@ def test_plain_http_is_led_to_tls(client: Client, production: None):
     assert faults_of(answer) == []
 
 
+def test_nobody_says_of_themselves_that_they_came_over_tls(client: Client, production: None):
+    """Only a proxy that was named as one is believed; see BEHIND_TLS_PROXY."""
+    lies = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "Front-End-Https": "on"}
+
+    assert client.get("/", headers=lies).status_code == 301
+
+
 @pytest.mark.parametrize(
     ("address", "may"),
     [
