@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from django_redis import get_redis_connection
 from redis import Redis
 
 from events.breaker import CircuitBreaker
+from events.raw_clients import raw_client
 
 Answer = TypeVar("Answer")
 
@@ -174,5 +174,4 @@ def _command(client: Redis, *parts: str | int) -> Any:
 
 def ask(call: Callable[[Redis], Answer]) -> Answer | None:
     """Run `call` on the raw client; None when the breaker is open or the cache fails."""
-    # The primary: a replica may not have heard of the newest locks.
-    return breaker.call(lambda: call(get_redis_connection("locks", write=True)), lambda: None)
+    return breaker.call(lambda: call(raw_client("locks")), lambda: None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.core.cache import caches
-from django_redis import get_redis_connection
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from events import locks, wake_up
+from events.raw_clients import raw_client
 from ticketing import cache
 from ticketing.api import limits
 
@@ -18,7 +20,13 @@ def _empty_cache() -> None:
         breaker.record_success()
     caches["default"].own.clear()
     for alias in ("default", "locks"):
-        get_redis_connection(alias).flushdb()
+        raw_client(alias).flushdb()
+
+
+@receiver(setting_changed)
+def _forget_clients(setting: str, **_: object) -> None:
+    if setting == "CACHES":
+        raw_client.cache_clear()
 
 
 @pytest.fixture

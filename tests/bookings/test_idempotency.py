@@ -17,6 +17,7 @@ from bookings.models import ApiKey, Booking, IdempotencyKey, Payment, User, hash
 from bookings.payments import start_payment
 from events import locks
 from events.models import Event
+from events.raw_clients import raw_client
 from tests.factories import make_event, make_seated, make_seated_event, make_user, ticket_ids
 from tests.utils import assert_audit_is_clean, run_together
 
@@ -341,7 +342,7 @@ def test_crash_before_the_answer_is_stored_leaves_nothing(client: Client, event:
         client.raise_request_exception = False
         crashed = post(client, wish(event, 0))
     held = Booking.objects.count()
-    locks.get_redis_connection("locks").flushdb()
+    raw_client("locks").flushdb()
 
     assert (crashed.status_code, crashed.json()["code"], held) == (500, "internal_error", 0)
     assert post(client, wish(event, 0)).status_code == 201

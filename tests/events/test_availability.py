@@ -14,6 +14,7 @@ from bookings.services import Buyer, HeldBooking, hold_tickets
 from events import availability, locks
 from events.availability import Snapshot, changes_since, pack, remember, take_snapshot, unpack
 from events.models import Event, Ticket
+from events.raw_clients import raw_client
 from events.services import drop_tickets
 from tests.factories import make_event, make_general_admission, make_seated, ticket_ids
 from tests.utils import let_hold_lapse
@@ -68,7 +69,7 @@ def test_snapshot_shows_each_state_at_its_position(event: Event):
 
 def test_snapshot_shows_a_lapsed_hold_as_available(event: Event):
     let_hold_lapse(hold(event, 2).booking)
-    locks.get_redis_connection("locks").flushdb()
+    raw_client("locks").flushdb()
 
     assert snapshot_of(event).digits == "00000000"
 

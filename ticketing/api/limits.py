@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django_redis import get_redis_connection
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from events.breaker import CircuitBreaker
+from events.raw_clients import raw_client
 from events.requests import network_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def count_request(key: str) -> int:
 
 
 def _count_for_all(key: str) -> int:
-    pipeline = get_redis_connection("default").pipeline(transaction=False)
+    pipeline = raw_client("default").pipeline(transaction=False)
     pipeline.incr(key)
     pipeline.expire(key, WINDOW_SECONDS + 1)
     return int(pipeline.execute()[0])
