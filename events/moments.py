@@ -44,7 +44,7 @@ class OfAHall(Protocol):
 Shown = TypeVar("Shown", bound=OfAHall)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Kept(Generic[Shown]):
     shown: Shown
     # What `locks.last_change` said before it was made; by the clock of `time.monotonic`, when that was.
@@ -54,19 +54,25 @@ class _Kept(Generic[Shown]):
     cost: float
     # Held by whoever makes the next one.
     turn: threading.Lock = field(default_factory=threading.Lock)
+    # When the lock cache was asked last.
+    asked_at: float = 0.0
 
     @property
     def age(self) -> float:
         return time.monotonic() - self.made_at
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a new one. Asks the lock cache, unless its answer would change nothing."""
-        age = self.age
+    def is_due(self, behind: float) -> bool:
+        """Whether it is time for a new one; what changed in the last `behind` seconds may be missed.
+
+        Asks the lock cache, unless its answer would change nothing.
+        """
+        now = time.monotonic()
+        age = now - self.made_at
         if age >= max(MAX_AGE / 2, MAX_AGE - AHEAD * self.cost):
             return True
-        if age < COST_FACTOR * self.cost:
+        if age < COST_FACTOR * self.cost or now - self.asked_at < behind:
             return False
+        self.asked_at = now
         return locks.last_change(self.shown.event_id) != self.last_change
 
 
@@ -77,17 +83,20 @@ class Moments(Generic[Shown]):
         self._kept: OrderedDict[str, _Kept[Shown]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, slug: str, make: Callable[[], Shown], *, keep_small: bool = False) -> Shown:
+    def read(
+        self, slug: str, make: Callable[[], Shown], *, keep_small: bool = False, behind: float = 0.0
+    ) -> Shown:
         """What is kept for the slug, or what `make` makes now. Raises what `make` raises.
 
-        A small hall is kept only with `keep_small`, and for those alone who ask so.
+        A small hall is kept only with `keep_small`, and for those alone who ask so. With `behind`, what
+        changed in so many seconds may be missing, which saves asking whether anything did.
         """
         kept = self._kept.get(slug)
         if kept is not None and kept.shown.ticket_count <= SMALL_HALL and not keep_small:
             return make()
         if kept is None:
             return self._make(slug, make, None, keep_small)
-        if not kept.is_due:
+        if not kept.is_due(behind):
             return kept.shown
         # One makes it; the others take the last one while they may, and wait if they must.
         must_wait = kept.age >= MAX_AGE
@@ -96,7 +105,7 @@ class Moments(Generic[Shown]):
             return make() if must_wait else kept.shown
         try:
             newest = self._kept.get(slug)
-            if newest is not None and newest is not kept and not newest.is_due:
+            if newest is not None and newest is not kept and not newest.is_due(behind):
                 return newest.shown
             return self._make(slug, make, kept, keep_small)
         finally:

@@ -268,20 +268,20 @@ def _layout_of(event_id: int, plan: Plan) -> Layout:
 _pictures: Moments[Picture] = Moments()
 
 
-def picture_of(slug: str) -> Picture:
+def picture_of(slug: str, *, behind: float = 0.0) -> Picture:
     """The tickets of the event that the public may see. Raises `Event.DoesNotExist`.
 
     At most a second old, and of now where the event has few tickets. Whatever was held or given back
-    before it was asked for is in it, but for a rush of changes: see `events.moments`. Asks the database
-    for nothing where it is kept.
+    `behind` seconds before it was asked for is in it, but for a rush of changes: see `events.moments`.
+    Asks the database for nothing where it is kept.
     """
-    return _pictures.read(slug, lambda: _take_picture(slug))
+    return _pictures.read(slug, lambda: _take_picture(slug), behind=behind)
 
 
-def large_picture_of(slug: str) -> Picture | None:
+def large_picture_of(slug: str, *, behind: float = 0.0) -> Picture | None:
     """The same of a large hall that somebody had a picture of; None of any other, and of a draft."""
     try:
-        return picture_of(slug) if _pictures.has_large(slug) else None
+        return picture_of(slug, behind=behind) if _pictures.has_large(slug) else None
     except Event.DoesNotExist:
         return None
 

@@ -25,6 +25,8 @@ from events.requests import HtmxHttpRequest
 
 SOON = 12
 CITIES = 14
+# Seconds. So far may a page that visitors share be behind, so that not each of them asks whether it is.
+PAGE_BEHIND = 0.05
 # The page of a session is its own, htmx is given a part of it, and nobody may keep what is so soon untrue.
 PAGE_HEADERS = {"Vary": "HX-Request, Cookie", "Cache-Control": "no-store, private"}
 
@@ -51,7 +53,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """An event; `?section=` opens one section of a large hall."""
-    picture = large_picture_of(slug) if is_like_anybodys(request) else None
+    picture = large_picture_of(slug, behind=PAGE_BEHIND) if is_like_anybodys(request) else None
     if picture is not None:
         try:
             return picture.once("page", lambda: DrawnPage(picture, request)).answer(request)

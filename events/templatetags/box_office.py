@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from babel.core import Locale, UnknownLocaleError
 from babel.dates import (
@@ -31,7 +32,11 @@ NIGHT_IS_OVER_AFTER = timedelta(hours=12)
 
 def current_locale() -> Locale:
     """The reader's locale; plain English is British, where a day comes before its month."""
-    language = get_language() or "en"
+    return _locale_of(get_language() or "en")
+
+
+@lru_cache(maxsize=64)
+def _locale_of(language: str) -> Locale:
     try:
         return Locale.parse("en_GB" if language == "en" else to_locale(language))
     except (UnknownLocaleError, ValueError):
@@ -41,9 +46,13 @@ def current_locale() -> Locale:
 @register.filter
 def money(amount: Decimal | None, currency: str) -> str:
     """`Decimal("45")` and `"EUR"` as “€45.00”; nothing for no amount."""
-    if amount is None:
-        return ""
-    text = format_currency(amount, currency, locale=current_locale())
+    return "" if amount is None else _write_money(amount, currency, current_locale())
+
+
+# A page says the same few prices again and again.
+@lru_cache(maxsize=1024)
+def _write_money(amount: Decimal, currency: str, locale: Locale) -> str:
+    text = format_currency(amount, currency, locale=locale)
     # Babel leaves out the space that CLDR wants between the letters of “CZK” and a figure.
     return re.sub(r"(?<=[A-Z])(?=\d)", "\N{NO-BREAK SPACE}", text)
 

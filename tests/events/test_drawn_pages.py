@@ -11,6 +11,7 @@ from bookings.models import Booking
 from bookings.services import Buyer, hold_tickets
 from events import moments
 from events.models import Event
+from events.views import PAGE_BEHIND
 from tests.factories import make_seated_event, make_user, ticket_ids
 
 pytestmark = pytest.mark.django_db
@@ -18,11 +19,21 @@ pytestmark = pytest.mark.django_db
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w{64})"')
 
 
+class Clock:
+    now = 1000.0
+
+
 @pytest.fixture
-def event(monkeypatch) -> Event:
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(moments.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def event(monkeypatch, clock: Clock) -> Event:
     """Its hall counts as large, and the clock stands still, so that nothing is due for its age alone."""
     monkeypatch.setattr(moments, "SMALL_HALL", 0)
-    monkeypatch.setattr(moments.time, "monotonic", lambda: 1000.0)
     return make_seated_event(seats=3)
 
 
@@ -134,14 +145,29 @@ def test_session_and_whoever_asks_for_more_are_shown_what_is_now(event: Event):
     assert "<html" not in look_at(event, HX_Request="true")
 
 
-def test_hold_is_on_the_next_page(event: Event, django_capture_on_commit_callbacks):
+def test_hold_is_on_the_page_a_tenth_of_a_second_later(
+    event: Event, clock: Clock, django_capture_on_commit_callbacks
+):
     look_at(event)
     assert ">held<" not in look_at(event)
 
     with django_capture_on_commit_callbacks(execute=True):
         hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer())
+    clock.now += 2 * PAGE_BEHIND
 
     assert look_at(event).count(">held<") == 1
+
+
+def test_visitor_with_a_session_sees_a_hold_at_once(event: Event, django_capture_on_commit_callbacks):
+    look_at(event)
+    look_at(event)
+    visitor = Client()
+    visitor.force_login(make_user())
+
+    with django_capture_on_commit_callbacks(execute=True):
+        hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=Buyer())
+
+    assert look_at(event, visitor).count(">held<") == 1
 
 
 def test_draft_is_not_found_and_not_kept(event: Event):

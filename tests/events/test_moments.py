@@ -150,9 +150,25 @@ def test_nothing_is_older_than_its_age_however_dear_it_is(clock: Clock):
     assert shown.read("hall", paint).number == 2
 
 
+def test_readers_who_may_be_behind_ask_for_each_other(clock: Clock, monkeypatch):
+    shown, paint = Moments[Shown](), Painter(clock)
+    shown.read("hall", paint)
+    shown.read("hall", paint, behind=0.25)
+    give_back_a_ticket()
+
+    with monkeypatch.context() as nobody_asks:
+        nobody_asks.setattr(locks, "last_change", fail)
+        assert [shown.read("hall", paint, behind=0.25).number for _ in range(2)] == [1, 1]
+    assert shown.read("hall", paint).number == 2
+
+    give_back_a_ticket()
+    clock.now += 0.25
+    assert shown.read("hall", paint, behind=0.25).number == 3
+
+
 def test_without_the_lock_cache_it_is_kept_until_it_is_due(clock: Clock, monkeypatch):
     shown, paint = Moments[Shown](), Painter(clock)
-    monkeypatch.setattr(locks, "get_redis_connection", lambda *_args, **_kwargs: fail())
+    monkeypatch.setattr(locks, "raw_client", fail)
     shown.read("hall", paint)
 
     assert shown.read("hall", paint).number == 1
@@ -160,7 +176,7 @@ def test_without_the_lock_cache_it_is_kept_until_it_is_due(clock: Clock, monkeyp
     assert shown.read("hall", paint).number == 2
 
 
-def fail() -> Any:
+def fail(*_arguments: Any) -> Any:
     raise ConnectionError
 
 
