@@ -30,7 +30,6 @@ VALUES = {
     "%(email)s": "'buyer' || :account || '@example.org'",
     "%(token_hash)s": "md5(random()::text)",
     "%(address)s": "NULL",
-    "%(currency)s": "'EUR'",
 }
 
 

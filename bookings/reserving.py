@@ -65,7 +65,7 @@ MAIL_WAY_BACK = INSERT_MAILS.format(
 
 RESERVE = """
 WITH sale AS (
-    SELECT status, on_sale_at, coalesce(off_sale_at, starts_at) AS off_sale_at
+    SELECT status, on_sale_at, coalesce(off_sale_at, starts_at) AS off_sale_at, currency
     FROM events_event WHERE id = %(event)s::bigint
 ), wanted AS MATERIALIZED (
     {pick}
@@ -79,7 +79,7 @@ WITH sale AS (
     )
     SELECT %(id)s::uuid, %(reference)s, %(event)s::bigint, %(account)s::bigint, %(email)s, '', %(token_hash)s,
         %(address)s::inet, 'reserved', now() + %(seconds)s::int * interval '1 second', 0, chosen.total,
-        %(currency)s, clock_timestamp()
+        sale.currency, clock_timestamp()
     FROM sale, (SELECT count(*) AS quantity, sum(price) AS total FROM chosen) AS chosen
     WHERE chosen.quantity = %(quantity)s::int
         AND sale.status = 'published'
@@ -134,7 +134,7 @@ class Reserved(NamedTuple):
 def reserve_tickets(booking: Booking, event: Event, ticket_ids: Sequence[int]) -> Reserved:
     """Write the new booking and move exactly these tickets of the event to it.
 
-    Sets the booking's `expires_at`, `created_at` and `total`. Raises `NotOnSale`, or
+    Sets the booking's `expires_at`, `created_at`, `total` and `currency`. Raises `NotOnSale`, or
     `TicketsUnavailable` unless all of them are free; then nothing was written.
     """
     # As text, since a list of numbers has another type for each size of its largest.
@@ -175,15 +175,15 @@ def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **pi
         "email": booking.email,
         "token_hash": booking.access_token_hash,
         "address": booking.client_address,
-        "currency": event.currency,
     }
     row = execute(statement, {**values, **picked}).fetchone()
     if row is None:
         raise NotOnSale
-    status, on_sale_at, off_sale_at, now, expires_at, total, created_at, facts = row
+    status, on_sale_at, off_sale_at, currency, now, expires_at, total, created_at, facts = row
     _refuse_unless_open(status, on_sale_at, off_sale_at, now)
     if facts is None or len(facts) != quantity:
         raise TicketsUnavailable
-    booking.expires_at, booking.created_at, booking.total = expires_at, created_at, total
+    booking.expires_at, booking.created_at = expires_at, created_at
+    booking.total, booking.currency = total, currency
     booking._state.adding = False
     return Reserved([HeldTicket(*fact) for fact in facts], now)

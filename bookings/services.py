@@ -214,7 +214,6 @@ def _reserve(
         email=buyer.email,
         access_token_hash=hash_secret(token),
         client_address=None if buyer.account else buyer.address,
-        currency=event.currency,
     )
     reserved = take(booking)
     ticket_ids = [ticket.ticket_id for ticket in reserved.tickets]

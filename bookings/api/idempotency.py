@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
+from django.http.request import HttpHeaders
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -28,6 +29,8 @@ from bookings.statements import execute
 from events.api.parameters import InvalidParameter
 
 HEADER = "Idempotency-Key"
+# `request.headers` reads all of them to give one.
+HEADER_IN_META = HttpHeaders.to_wsgi_name(HEADER)
 PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
 # The draft standard writes the key as a quoted string; most callers leave the quotes out.
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -130,7 +133,7 @@ def _answer_and_keep(request: Request, caller: str, key: str, perform: Perform, 
 
 def read_key(request: Request) -> str | None:
     """The request's key. Raises `InvalidParameter` unless it is 1 to 255 printable characters."""
-    value = request.headers.get(HEADER)
+    value = request.META.get(HEADER_IN_META)
     if value is None:
         return None
     if quoted := QUOTED.fullmatch(value):

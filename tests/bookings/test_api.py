@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from bookings.api import views
 from bookings.codes import sign_code
 from bookings.models import ApiKey, Booking, Payment, PaymentNotice, User, hash_secret
 from bookings.payments import settle_payment
@@ -153,6 +154,25 @@ def test_hold_answers_with_the_booking(client: Client, event: Event):
         "payment": None,
     }
     assert_audit_is_clean()
+
+
+def test_event_is_read_once_a_second_and_its_sale_for_each_hold(client: Client, event: Event, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(views.time, "monotonic", lambda: now)
+    hold(client, event, 0)
+    pair = {"event": event.slug, "tickets": ticket_ids(event)[1:3]}
+    facts = Event.objects.filter(pk=event.pk)
+
+    facts.update(max_tickets_per_booking=1, status=Event.Status.DRAFT)
+    of_a_draft = post(client, body=pair)
+    facts.update(status=Event.Status.PUBLISHED)
+    at_once = post(client, body=pair)
+    now += views.EVENT_SECONDS
+    later = post(client, body=pair)
+
+    assert of_a_draft.json()["code"] == "not_on_sale"
+    assert at_once.status_code == 201
+    assert later.json()["code"] == "limit_exceeded"
 
 
 def test_hold_shows_the_token_only_once(client: Client, event: Event):

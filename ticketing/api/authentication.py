@@ -32,7 +32,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
     """`Authorization: Token <key>`, looked up by its hash."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        scheme, _space, key = request.headers.get("Authorization", "").partition(" ")
+        scheme, _space, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "token":
             return None
         found = find_key(key.strip())
