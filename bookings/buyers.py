@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -13,30 +13,20 @@ from bookings.models import User
 from bookings.statements import execute
 from events.models import Event
 
-# What a guest let lapse unpaid counts against the network address for so long.
-LAPSED_COUNTS_FOR = timedelta(minutes=30)
 # Guests who give an e-mail address are, behind one network address, so many times as many.
 NAMED_TICKETS_PER_ADDRESS = 10
 
-# Live holds and booked bookings. The states first, by themselves: that is the condition of the indexes.
-COUNTS = """booking.status IN ('reserved', 'booked')
-    AND (booking.status = 'booked' OR booking.expires_at > statement_timestamp())"""
-# Live holds, and those that ended unpaid a short while ago, whether anything swept them or not.
-HELD_OR_LAPSED_LATELY = f"""booking.status IN ('reserved', 'expired')
-    AND booking.expires_at > statement_timestamp() - interval '{LAPSED_COUNTS_FOR.total_seconds()} seconds'"""
-
-OF_ACCOUNT = f"booking.account_id = %(who)s::bigint AND {COUNTS}"
-OF_EMAIL = f"booking.email = %(who)s AND booking.email <> '' AND {COUNTS}"
-OF_ADDRESS = f"""booking.account_id IS NULL AND booking.client_address = %(who)s::inet
-    AND {HELD_OR_LAPSED_LATELY}"""
-
-COUNT_TICKETS = """
-    SELECT count(*) FROM bookings_booking AS booking
-    JOIN bookings_bookingitem AS item ON item.booking_id = booking.id AND item.refund_id IS NULL
-    WHERE booking.event_id = %(event)s::bigint AND {whose}
-        AND booking.id IS DISTINCT FROM %(besides)s::uuid
+# The first limit that is exceeded with so many more tickets; no row where none is. The database's function
+# locks the buyer and counts: live holds and booked tickets, and of a network address what was held and not
+# paid within the last half hour.
+EXCEEDED = """
+    SELECT most FROM (
+        SELECT most, bookings_held_by(kind, who, %(event)s::bigint, %(besides)s::uuid) AS held
+        FROM unnest(%(limit_kinds)s::text[], %(limit_names)s::text[], %(limit_sizes)s::int[])
+            AS bound (kind, who, most)
+    ) AS counted
+    WHERE counted.held + %(quantity)s::int > counted.most LIMIT 1
 """
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%(lock)s, 0))"
 
 
 @dataclass(frozen=True)
@@ -48,13 +38,11 @@ class Buyer:
     address: str | None = None
 
 
-@dataclass(frozen=True)
-class Limit:
-    """How many tickets of an event may count together, and what counts: the bookings in `whose` name."""
+class Limit(NamedTuple):
+    """How many tickets of an event may count together for whom; `kind` says what counts."""
 
     kind: str
     who: str
-    whose: str
     tickets: int
 
 
@@ -66,30 +54,41 @@ def limits_of(event: Event, buyer: Buyer) -> list[Limit]:
     ever paying soon holds nothing.
     """
     if buyer.account is not None:
-        return [Limit("account", str(buyer.account.pk), OF_ACCOUNT, event.max_tickets_per_booking)]
+        return [Limit("account", str(buyer.account.pk), event.max_tickets_per_booking)]
     limits = []
     if buyer.email:
-        limits.append(Limit("email", buyer.email, OF_EMAIL, event.max_tickets_per_booking))
+        limits.append(Limit("email", buyer.email, event.max_tickets_per_booking))
     if buyer.address:
         most = settings.HOLD_TICKETS_PER_ADDRESS
         if buyer.email:
-            whose = f"{OF_ADDRESS} AND booking.email <> ''"
-            limits.append(Limit("named", buyer.address, whose, NAMED_TICKETS_PER_ADDRESS * most))
+            limits.append(Limit("named", buyer.address, NAMED_TICKETS_PER_ADDRESS * most))
         else:
-            limits.append(Limit("nameless", buyer.address, f"{OF_ADDRESS} AND booking.email = ''", most))
+            limits.append(Limit("nameless", buyer.address, most))
     return limits
+
+
+def values_for_exceeded(
+    event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None
+) -> dict[str, Any]:
+    """What `EXCEEDED` needs to know."""
+    limits = limits_of(event, buyer)
+    return {
+        "event": str(event.pk),
+        "quantity": str(adding),
+        "besides": besides,
+        "limit_kinds": [limit.kind for limit in limits],
+        "limit_names": [limit.who for limit in limits],
+        # As text, since a list of numbers has another type for each size of its largest.
+        "limit_sizes": [str(limit.tickets) for limit in limits],
+    }
 
 
 def check_limit(event: Event, buyer: Buyer, *, adding: int, besides: UUID | None = None) -> None:
     """Raise `LimitExceeded` if the buyer would have more of this event than allowed.
 
-    Counted under an advisory lock of the buyer, as a count alone guards nothing against two
-    requests at once; and by a statement of its own, as only the next sees what was committed
-    while it waited for the lock.
+    Counted under a lock of the buyer, as a count alone guards nothing against two requests at once. The
+    lock is kept until the caller's transaction ends.
     """
-    for limit in limits_of(event, buyer):
-        execute(LOCK, {"lock": f"limit:{event.pk}:{limit.kind}:{limit.who}"})
-        values = {"who": limit.who, "event": str(event.pk), "besides": besides}
-        [counted] = execute(COUNT_TICKETS.format(whose=limit.whose), values).fetchone()
-        if counted + adding > limit.tickets:
-            raise LimitExceeded(limit=limit.tickets)
+    exceeded = execute(EXCEEDED, values_for_exceeded(event, buyer, adding=adding, besides=besides)).fetchone()
+    if exceeded is not None:
+        raise LimitExceeded(limit=exceeded[0])

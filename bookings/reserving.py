@@ -1,9 +1,9 @@
 """The one statement that reserves tickets: it decides, and writes all of a hold or nothing.
 
-Everything that must not be torn apart is in it: whether the event is on sale by the database's
-clock, which of the wanted rows are free, the booking, its items, the rows' new state, and the mail
-that leads back to it. One round trip, so that a row is locked for as short as can be, and a plan
-that the server keeps.
+Everything that must not be torn apart is in it: what the buyer has already, whether the event is on
+sale by the database's clock, which of the wanted rows are free, the booking, its items, the rows' new
+state, and the mail that leads back to it. One round trip, so that a row is locked for as short as can
+be, and a plan that the server keeps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models.functions import Coalesce, Now
 
-from bookings.exceptions import NotOnSale, TicketsUnavailable
+from bookings.buyers import EXCEEDED, Buyer, values_for_exceeded
+from bookings.exceptions import LimitExceeded, NotOnSale, TicketsUnavailable
 from bookings.models import Booking
 from bookings.outbox.models import Mail
 from bookings.outbox.services import INSERT_MAILS
@@ -28,30 +29,36 @@ WAY_BACK_AFTER = timedelta(seconds=60)
 # What `events.querysets.is_available` says.
 IS_FREE = "(ticket.status = 'available' OR (ticket.status = 'reserved' AND ticket.reserved_until <= now()))"
 
+# Asked before any row is looked at, so that no row is locked before the buyer is.
+IS_WITHIN_LIMITS = "NOT EXISTS (SELECT FROM exceeded)"
+
 # The rows that are still free once their turn in the queue for the lock has come, in the order of
 # their ids, so that no two buyers wait for each other.
 CERTAIN_TICKETS = f"""
     SELECT id, price_tier_id, seat_id, position FROM events_ticket AS ticket
     WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint AND {IS_FREE}
+        AND {IS_WITHIN_LIMITS}
     ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608  # Constants, as below.
 
 # Unsold ones first, then lapsed ones. Rows that another buyer is just taking are passed over.
 # `after` is where looking begins: behind what was sold lately, of which the index is still full.
-ANY_OF_TIER = """
+ANY_OF_TIER = f"""
     SELECT * FROM (
         SELECT id, price_tier_id, seat_id, position FROM events_ticket
         WHERE price_tier_id = %(tier)s::bigint AND status = 'available' AND id > %(after)s::bigint
+            AND {IS_WITHIN_LIMITS}
         ORDER BY id LIMIT %(quantity)s::int FOR NO KEY UPDATE SKIP LOCKED
     ) AS unsold
     UNION ALL
     SELECT * FROM (
         SELECT id, price_tier_id, seat_id, position FROM events_ticket
         WHERE price_tier_id = %(tier)s::bigint AND status = 'reserved' AND reserved_until <= now()
+            AND {IS_WITHIN_LIMITS}
         ORDER BY reserved_until LIMIT %(quantity)s::int FOR NO KEY UPDATE SKIP LOCKED
     ) AS lapsed
     LIMIT %(quantity)s::int
-"""
+"""  # noqa: S608
 
 # As `queue_mail` puts it down when a hold is given another address.
 MAIL_WAY_BACK = INSERT_MAILS.format(
@@ -64,7 +71,9 @@ MAIL_WAY_BACK = INSERT_MAILS.format(
 )
 
 RESERVE = """
-WITH sale AS (
+WITH exceeded AS MATERIALIZED (
+    {exceeded}
+), sale AS (
     SELECT status, on_sale_at, coalesce(off_sale_at, starts_at) AS off_sale_at, currency
     FROM events_event WHERE id = %(event)s::bigint
 ), wanted AS MATERIALIZED (
@@ -99,7 +108,7 @@ WITH sale AS (
 ), mail AS (
     {mail_way_back}
 )
-SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
+SELECT (SELECT most FROM exceeded), sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
     SELECT json_agg(json_build_array(
         chosen.id, chosen.price_tier_id, chosen.price::text, seat.section, seat.row, seat.number
     ) ORDER BY chosen.position)
@@ -109,8 +118,9 @@ SELECT sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
 )
 FROM sale LEFT JOIN booking ON true
 """
-HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, is_free=IS_FREE, mail_way_back=MAIL_WAY_BACK)
-HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, is_free=IS_FREE, mail_way_back=MAIL_WAY_BACK)
+ALIKE = {"exceeded": EXCEEDED, "is_free": IS_FREE, "mail_way_back": MAIL_WAY_BACK}
+HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, **ALIKE)
+HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, **ALIKE)
 
 
 class HeldTicket(NamedTuple):
@@ -131,20 +141,23 @@ class Reserved(NamedTuple):
     now: datetime
 
 
-def reserve_tickets(booking: Booking, event: Event, ticket_ids: Sequence[int]) -> Reserved:
+def reserve_tickets(booking: Booking, event: Event, buyer: Buyer, ticket_ids: Sequence[int]) -> Reserved:
     """Write the new booking and move exactly these tickets of the event to it.
 
-    Sets the booking's `expires_at`, `created_at`, `total` and `currency`. Raises `NotOnSale`, or
-    `TicketsUnavailable` unless all of them are free; then nothing was written.
+    Sets the booking's `expires_at`, `created_at`, `total` and `currency`. Raises `LimitExceeded` where the
+    buyer would have too many, `NotOnSale`, or `TicketsUnavailable` unless all of them are free; then nothing
+    was written. Locks the buyer, and then the tickets in the order of their ids.
     """
     # As text, since a list of numbers has another type for each size of its largest.
     tickets = "{" + ",".join(map(str, ticket_ids)) + "}"
-    return _reserve(HOLD_CERTAIN_TICKETS, booking, event, len(ticket_ids), tickets=tickets)
+    return _reserve(HOLD_CERTAIN_TICKETS, booking, event, buyer, len(ticket_ids), tickets=tickets)
 
 
-def reserve_any(booking: Booking, event: Event, tier: PriceTier, quantity: int, *, after: int) -> Reserved:
+def reserve_any(
+    booking: Booking, event: Event, buyer: Buyer, tier: PriceTier, quantity: int, *, after: int
+) -> Reserved:
     """The same for any free tickets of a tier without seats; of the unsold ones, those behind id `after`."""
-    return _reserve(HOLD_ANY_OF_TIER, booking, event, quantity, tier=str(tier.pk), after=str(after))
+    return _reserve(HOLD_ANY_OF_TIER, booking, event, buyer, quantity, tier=str(tier.pk), after=str(after))
 
 
 def check_on_sale(event: Event) -> None:
@@ -164,10 +177,10 @@ def _refuse_unless_open(
         raise NotOnSale
 
 
-def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **picked: str) -> Reserved:
-    values: dict[str, str | None] = {
-        "event": str(event.pk),
-        "quantity": str(quantity),
+def _reserve(
+    statement: str, booking: Booking, event: Event, buyer: Buyer, quantity: int, **picked: str
+) -> Reserved:
+    values = {
         "seconds": str(settings.HOLD_SECONDS),
         "id": str(booking.pk),
         "reference": booking.reference,
@@ -176,10 +189,13 @@ def _reserve(statement: str, booking: Booking, event: Event, quantity: int, **pi
         "token_hash": booking.access_token_hash,
         "address": booking.client_address,
     }
-    row = execute(statement, {**values, **picked}).fetchone()
+    values |= values_for_exceeded(event, buyer, adding=quantity) | picked
+    row = execute(statement, values).fetchone()
     if row is None:
         raise NotOnSale
-    status, on_sale_at, off_sale_at, currency, now, expires_at, total, created_at, facts = row
+    exceeded, status, on_sale_at, off_sale_at, currency, now, expires_at, total, created_at, facts = row
+    if exceeded is not None:
+        raise LimitExceeded(limit=exceeded)
     _refuse_unless_open(status, on_sale_at, off_sale_at, now)
     if facts is None or len(facts) != quantity:
         raise TicketsUnavailable

@@ -107,7 +107,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
         # Without locks many are refused by the rows: what is free of those is given back at once.
         with _one_transaction() if lock is locks.LockResult.GOT else transaction.atomic():
             return _reserve(
-                event, booking_id, buyer, len(wanted), lambda booking: reserve_tickets(booking, event, wanted)
+                event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted)
             )
     except TicketsUnavailable:
         locks.release(event.pk, wanted, booking_id)
@@ -174,8 +174,7 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
                     event,
                     uuid4(),
                     buyer,
-                    quantity,
-                    lambda booking: reserve_any(booking, event, tier, quantity, after=after),  # noqa: B023
+                    lambda booking: reserve_any(booking, event, buyer, tier, quantity, after=after),  # noqa: B023
                 )
         except TicketsUnavailable:
             left = tier.tickets.available().count()
@@ -198,14 +197,10 @@ def _one_transaction() -> AbstractContextManager[None]:
 
 
 def _reserve(
-    event: Event, booking_id: UUID, buyer: Buyer, quantity: int, take: Callable[[Booking], Reserved]
+    event: Event, booking_id: UUID, buyer: Buyer, take: Callable[[Booking], Reserved]
 ) -> HeldBooking:
-    """Make the booking and move tickets to it; runs inside a transaction of the caller.
-
-    Takes only once the buyer's own lock is taken: see the order of locks at the top.
-    """
+    """Make the booking and move tickets to it; runs inside a transaction of the caller."""
     started = time.monotonic()
-    check_limit(event, buyer, adding=quantity)
     token = make_access_token(booking_id)
     booking = Booking(
         id=booking_id,

@@ -134,7 +134,6 @@ def test_one_network_holds_so_many_for_the_nameless_and_ten_times_as_many_for_th
 def test_figures_are_the_ones_that_are_stated():
     assert configured.HOLD_TICKETS_PER_ADDRESS == 100
     assert buyers.NAMED_TICKETS_PER_ADDRESS == 10
-    assert timedelta(minutes=30) == buyers.LAPSED_COUNTS_FOR
     assert timedelta(minutes=10) == services.HOLD
     stated = (configured.BASE_DIR / "docs/security.md").read_text()
     assert "100 tickets" in stated

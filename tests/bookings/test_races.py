@@ -6,10 +6,12 @@ Each ends with the audit. The last test takes the guard away and shows that the 
 from __future__ import annotations
 
 import random
+import threading
+import time
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from bookings import exceptions, payments, reserving, services
 from bookings.audit import find_violations
@@ -145,6 +147,38 @@ def test_one_buyer_in_many_windows_stays_within_the_limit():
     assert len(held(results)) == 2
     assert refusals(results) == {exceptions.LimitExceeded}
     assert event.tickets.filter(status="reserved").count() == 4
+    assert_audit_is_clean()
+
+
+def somebody_waits_for_a_buyer() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return cursor.fetchone()[0] > 0
+
+
+def test_hold_that_waited_for_its_buyer_counts_what_was_held_meanwhile():
+    event = make_seated_event(seats=3, max_tickets_per_booking=2)
+    ids = ticket_ids(event)
+    account = Buyer(account=make_user())
+    has_held = threading.Event()
+
+    def hold_and_linger() -> None:
+        with transaction.atomic():
+            hold_tickets(event=event, ticket_ids=ids[:2], buyer=account)
+            has_held.set()
+            while not somebody_waits_for_a_buyer():
+                time.sleep(0.01)
+            # Whoever waits for the buyer has locked no ticket yet.
+            event.tickets.select_for_update(nowait=True).get(pk=ids[2])
+
+    def hold_another() -> HeldBooking:
+        has_held.wait(timeout=30)
+        return hold_tickets(event=event, ticket_ids=ids[2:], buyer=account)
+
+    lingering, another = run_together([hold_and_linger, hold_another])
+
+    assert lingering is None
+    assert isinstance(another, exceptions.LimitExceeded)
     assert_audit_is_clean()
 
 

@@ -390,13 +390,13 @@ def test_extension_of_a_hold_that_lost_a_ticket_while_it_waited_is_refused(monke
 @pytest.mark.django_db(transaction=True)
 def test_lock_never_outlives_its_row_however_long_the_hold_waited(monkeypatch):
     event = make_seated_event(seats=1)
-    check_limit = services.check_limit
+    reserve_tickets = services.reserve_tickets
 
-    def wait_for_limit(*args, **kwargs):
+    def wait_and_reserve(*args):
         time.sleep(1)
-        check_limit(*args, **kwargs)
+        return reserve_tickets(*args)
 
-    monkeypatch.setattr(services, "check_limit", wait_for_limit)
+    monkeypatch.setattr(services, "reserve_tickets", wait_and_reserve)
     held = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
 
     [life] = locks.ask(
