@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import django_filters
 from django import forms
@@ -27,27 +28,41 @@ if TYPE_CHECKING:
 EARTH_RADIUS_KM = 6371.0088
 
 
-class SlugFilter(django_filters.Filter):  # type: ignore[misc]
+class CheapFilter(django_filters.Filter):  # type: ignore[misc]
+    """A filter of which each request has a copy without copies of everything that is in it.
+
+    Of a request it knows its set of filters alone; its form field is copied by the form.
+    """
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        own = copy.copy(self)
+        if self.method is not None:
+            # Setting it ties it to the copy.
+            own.method = self.method
+        return own
+
+
+class SlugFilter(CheapFilter):
     field_class = forms.SlugField
 
 
-class TextFilter(django_filters.Filter):  # type: ignore[misc]
+class TextFilter(CheapFilter):
     field_class = TextField
 
 
-class MomentFilter(django_filters.Filter):  # type: ignore[misc]
+class MomentFilter(CheapFilter):
     field_class = MomentField
 
 
-class PriceFilter(django_filters.Filter):  # type: ignore[misc]
+class PriceFilter(CheapFilter):
     field_class = forms.DecimalField
 
 
-class PointFilter(django_filters.Filter):  # type: ignore[misc]
+class PointFilter(CheapFilter):
     field_class = PointField
 
 
-class TrueOrFalseFilter(django_filters.Filter):  # type: ignore[misc]
+class TrueOrFalseFilter(CheapFilter):
     field_class = TrueOrFalseField
 
 

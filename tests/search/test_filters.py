@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
 from events.models import Event, Ticket
+from search.filters import EventFilter
 from tests.factories import make_event, make_general_admission, make_venue
 from tests.search.helpers import ask, found, make_category, make_performer, refused
 
@@ -174,6 +176,16 @@ def test_near_works_at_the_edges_of_the_map(client: Client, venue: tuple[float, 
 def test_near_reaches_the_other_side_of_the_earth(client: Client) -> None:
     make_event(title="Antipode", venue=make_venue(latitude=-51.34, longitude=-167.63))
     assert found(client, near="51.34,12.37", radius="20037") == ["Antipode"]
+
+
+def test_searches_of_the_same_moment_keep_apart() -> None:
+    cheap, dear = make_event(title="Cheap"), make_event(title="Dear")
+    make_general_admission(cheap, 1, price="10.00")
+    make_general_admission(dear, 1, price="90.00")
+
+    one, other = (EventFilter(QueryDict(f"price_min={least}"), Event.objects.all()) for least in (5, 50))
+
+    assert (one.qs.count(), other.qs.count()) == (2, 1)
 
 
 def test_filters_narrow_together(client: Client) -> None:
