@@ -36,6 +36,10 @@ class Outcome:
     times: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
 
+    def __add__(self, other: Outcome) -> Outcome:
+        """Both runs as one."""
+        return Outcome(self.seconds + other.seconds, self.times + other.times, self.statuses + other.statuses)
+
     @property
     def rate(self) -> float:
         """Requests per second."""
