@@ -14,14 +14,17 @@ from benchmarks.server import Server
 
 # What a hundred requests are: mostly people who look.
 MIX = {"page": 50, "changes": 20, "event": 10, "refused": 12, "search": 4, "list": 2, "hold": 2}
+# So many requests are asked for over the same connections.
+PORTION = 100
 KINDS = [kind for kind, share in MIX.items() for _ in range(share)]
 
 
 def measure_memory(server: Server, report: Report, its: House) -> None:
     """Read what the workers of a fresh server have, early and late. Raises where one was replaced."""
+    workers = len(server.memory())
     requests = _requests(server, its)
-    early = _after(server, itertools.islice(requests, its.sizes.early))
-    late = _after(server, itertools.islice(requests, its.sizes.late - its.sizes.early))
+    early = _after(server, itertools.islice(requests, workers * its.sizes.early))
+    late = _after(server, itertools.islice(requests, workers * (its.sizes.late - its.sizes.early)))
     if early.keys() != late.keys():
         raise RuntimeError("a worker was replaced, so that its memory says nothing")
     worst = max(early, key=lambda pid: late[pid] / early[pid])
@@ -36,13 +39,16 @@ def kind_of(number: int) -> str:
 
 
 def _after(server: Server, requests: Iterator[bytes]) -> dict[int, int]:
-    expect(play(server.address, CONNECTIONS, each_once(requests)), 200, 201, 409)
+    """The workers' memory once they have answered all of these, each about as many."""
+    # A connection stays with its worker, and the system deals connections out by chance.
+    while portion := list(itertools.islice(requests, PORTION)):
+        expect(play(server.address, CONNECTIONS, each_once(iter(portion))), 200, 201, 409)
     return server.memory()
 
 
 def _requests(server: Server, its: House) -> Iterator[bytes]:
     """Requests of the mix without end."""
-    hall = make_event("hall", make_venue("hall"), standing=its.sizes.late // 10)
+    hall = make_event("hall", make_venue("hall"), standing=its.sizes.late // 5)
     tier = hall.price_tiers.get().pk
     [taken] = its.pairs(1)
     expect(play(server.address, 1, each_once(its.holds([taken]))), 201)

@@ -18,7 +18,7 @@ class Sizes:
     connections: tuple[int, ...] = (8, 64, 512)
     buyers: int = 2000
     contested: int = 500
-    # The requests before a web worker's memory is read for the first time, and for the last.
+    # The requests of each web worker before its memory is read for the first time, and for the last.
     early: int = 1000
     late: int = 100_000
     # A short season and a long one, each event with so many tickets.
