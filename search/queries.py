@@ -29,9 +29,10 @@ FACET_LENGTH = 50
 
 # Facets and their total in one pass over the events found.
 FACETS = """
-    WITH found (starts_at, slug, name, city, country) AS ({found}),
+    WITH matching (id, starts_at, slug, name, city, country) AS ({matching}),
     narrowed AS (
-        SELECT slug, name, city, country, to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM') AS month FROM found
+        SELECT slug, name, city, country, to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM') AS month
+        FROM matching {with_text}
     )
     SELECT
         CASE WHEN grouping(slug) = 0 THEN 'category' WHEN grouping(city) = 0 THEN 'city'
@@ -41,6 +42,11 @@ FACETS = """
     GROUP BY GROUPING SETS ((), (slug, name), (city, country), (month))
     ORDER BY 1, 2 DESC, name, city, country, month
 """
+
+
+# What `_with_text` says.
+WITH_TEXT = """JOIN search_searchdocument AS document
+        ON document.event_id = matching.id AND document.vector @@ search_query(%s, false)"""
 
 
 class CategoryFacet(TypedDict):
@@ -91,15 +97,14 @@ def search_events(asked: EventFilter) -> SearchResult:
     """
     wishes = asked.form.cleaned_data
     matching, text = asked.qs, wishes["q"]
-    found = _with_text(matching, text)
-    count, facets = _count(found)
+    columns = _facet_columns(matching)
+    count, facets = _count(columns, text)
     did_you_mean = None
     if text and not count and (corrected := correct_typing(text, matching)):
-        found = _with_text(matching, corrected)
-        count, facets = _count(found)
+        count, facets = _count(columns, corrected)
         if count:
             text = did_you_mean = corrected
-    page = _Page.of(found, text, wishes) if count else _Page()
+    page = _Page.of(_with_text(matching, text), text, wishes) if count else _Page()
     return SearchResult(
         events=page.events,
         next=page.next,
@@ -176,14 +181,20 @@ def _relevance(text: str, as_of: datetime) -> Combinable:
     return text_rank(text) / (1.0 + days / float(HALF_LIFE_DAYS))
 
 
-def _count(found: EventQuerySet) -> tuple[int, Facets]:
-    """How many events were found, and what they could be narrowed to."""
-    columns = found.order_by().values_list(
-        "starts_at", "category__slug", "category__name", "venue__city", "venue__country"
+def _facet_columns(matching: EventQuerySet) -> tuple[str, tuple[Any, ...]]:
+    """The statement that has what facets are made of, and its parameters. Built once for both tries."""
+    columns = matching.order_by().values_list(
+        "pk", "starts_at", "category__slug", "category__name", "venue__city", "venue__country"
     )
-    sql, parameters = columns.query.sql_with_params()
+    return columns.query.sql_with_params()
+
+
+def _count(columns: tuple[str, tuple[Any, ...]], text: str) -> tuple[int, Facets]:
+    """How many events have the text, of those whose `_facet_columns` these are, and their facets."""
+    matching, parameters = columns
+    statement = FACETS.format(matching=matching, with_text=WITH_TEXT if text else "")
     with connection.cursor() as database:
-        database.execute(FACETS.format(found=sql), parameters)
+        database.execute(statement, [*parameters, text] if text else parameters)
         rows = database.fetchall()
     facets: Facets = {"category": [], "city": [], "month": []}
     total = 0
