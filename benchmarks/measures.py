@@ -61,7 +61,16 @@ def measure_rates(address: Address, report: Report, its: House) -> None:
 
 def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
     """Holds of seats, and of the same seats once more; returns the outcome of those that got them."""
-    limits, taken, seated = [], its.pairs(its.sizes.holds), Outcome()
+    taken = its.pairs(its.sizes.holds)
+    guests = itertools.count()
+
+    def refuse(pairs: list[list[int]]) -> Outcome:
+        asked = (guest_hold(its.arena.slug, {"tickets": pair}, next(guests)) for pair in pairs)
+        outcome = play(address, CONNECTIONS, each_once(asked))
+        expect(outcome, 409)
+        return outcome
+
+    limits, seated = [], Outcome()
     for turn in range(TURNS):
         limits.append(_writes_per_second(its, turn))
         seated += play(address, CONNECTIONS, each_once(its.holds(taken[turn::TURNS])))
@@ -69,14 +78,11 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
     expect(seated, 201)
     report.limit("pgbench, the same writes", limit)
     report.add("hold of 2 seats", seated, limit, "pgbench", 0.20)
-    guests = [guest_hold(its.arena.slug, {"tickets": pair}, number) for number, pair in enumerate(taken)]
     # The first refusals of a worker have the database asked, and the hall looked at for all who follow.
-    others = (guest_hold(its.arena.slug, {"tickets": taken[0]}, len(taken) + number) for number in range(64))
-    expect(play(address, CONNECTIONS, each_once(others)), 409)
+    refuse(taken[:1] * 64)
     before = database.transactions()
-    refused = play(address, CONNECTIONS, each_once(iter(guests)))
+    refused = refuse(taken)
     statements = database.transactions() - before
-    expect(refused, 409)
     report.add("refused hold, a guest", refused, seated.rate, "seated hold", 3.0)
     report.bound("statements that it costs", statements, its.sizes.holds, "the refused holds", 0.01)
     return seated

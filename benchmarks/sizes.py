@@ -10,7 +10,7 @@ class Sizes:
     """Counts of rows, requests and people; the defaults are what docs/performance.md speaks of."""
 
     # How long each kind of reading is asked for, in seconds.
-    seconds: float = 5.0
+    seconds: float = 10.0
     # The holds of each measure, two tickets each.
     holds: int = 1000
     seats: int = 20_000
