@@ -16,9 +16,9 @@ from events.models import Event
 # Guests who give an e-mail address are, behind one network address, so many times as many.
 NAMED_TICKETS_PER_ADDRESS = 10
 
-# The first limit that is exceeded with so many more tickets; no row where none is. The database's function
-# locks the buyer and counts: live holds and booked tickets, and of a network address what was held and not
-# paid within the last half hour.
+# The first limit that is exceeded with so many more tickets; no row where none is. The function (of migration
+# 0010) locks the buyer and counts: live holds and booked tickets, and of a network address what was held and
+# not paid within the last half hour.
 EXCEEDED = """
     SELECT most FROM (
         SELECT most, bookings_held_by(kind, who, %(event)s::bigint, %(besides)s::uuid) AS held

@@ -2,9 +2,9 @@
 
 A hall that many look at is read once for all of them and not for each. What is shown is never older than
 `MAX_AGE` (only hints `peek` at something older), and made anew at once when the lock cache says that tickets
-were held or given back since (`events.locks.last_change`), by whichever process. In a rush that is the case
-at every read: so that the pictures do not cost more than the sale, making them takes no more than a share of
-the time.
+were held or given back since (`events.locks.last_change`), by whichever process; readers who may be a
+little behind ask for each other. In a rush that is the case at every read: so that the pictures do not cost
+more than the sale, making them takes no more than a share of the time.
 """
 
 from __future__ import annotations

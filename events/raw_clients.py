@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from django_redis import get_redis_connection
 from redis import Redis
 
 
-@lru_cache
+@cache
 def raw_client(alias: str) -> Redis:
     """Of the cache with that alias: its primary, as a replica may not have heard of the newest locks.
 

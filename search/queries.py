@@ -43,7 +43,6 @@ FACETS = """
     ORDER BY 1, 2 DESC, name, city, country, month
 """
 
-
 # What `_with_text` says.
 WITH_TEXT = """JOIN search_searchdocument AS document
         ON document.event_id = matching.id AND document.vector @@ search_query(%s, false)"""

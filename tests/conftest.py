@@ -7,6 +7,7 @@ from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
+from bookings.api.views import _found_lately
 from events import locks, wake_up
 from events.raw_clients import raw_client
 from ticketing import cache
@@ -19,6 +20,7 @@ def _empty_cache() -> None:
     for breaker in (locks.breaker, limits.breaker, wake_up.breaker, cache.breaker):
         breaker.record_success()
     caches["default"].own.clear()
+    _found_lately.clear()
     for alias in ("default", "locks"):
         raw_client(alias).flushdb()
 

@@ -40,7 +40,7 @@ STATUS_COLOURS = {
 
 
 class LookOnly:
-    """No row of it is made, changed or deleted by a form; what its pages leave out narrows no list."""
+    """No row of it is made, changed or deleted by a form; what it names in `exclude` narrows no list."""
 
     exclude: Sequence[str] | None = None
 

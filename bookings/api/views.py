@@ -53,7 +53,8 @@ from events.requests import network_of
 from events.wake_up import wake_up
 
 EVENT_FIELDS = columns_of(Event, "id", "slug", "max_tickets_per_booking", "max_extensions")
-# A rush asks for the same event again and again. Whether it is on sale is found out by each hold.
+# A rush asks for the same event again and again; all threads share it. Whether it is on sale, and in what
+# money, is found out by each hold.
 EVENT_SECONDS = 1.0
 EVENTS_KEPT = 256
 _found_lately: dict[str, tuple[float, Event]] = {}

@@ -14,7 +14,8 @@ HELD_BY = """
         address inet;
     BEGIN
         PERFORM pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'limit', event, kind, who), 0));
-        -- Live holds and booked bookings. The states first, by themselves: the condition of the indexes.
+        -- Each count is written out, so that it has an index of its own: the states by themselves are its
+        -- condition. Live holds and booked bookings.
         IF kind = 'account' THEN
             account := who;
             RETURN (

@@ -238,8 +238,12 @@ def test_who_lets_holds_lapse_waits_half_an_hour_for_the_next(event: Event, name
     swept_not = ask(event, **fresh)
     services.sweep_expired_holds()
     swept = ask(event, **fresh)
+    # Each lapses ten minutes earlier than before, and so many seconds: 29 minutes ago, and then 30.
     for booking in made:
-        let_hold_lapse(booking, seconds=20 * 60)
+        let_hold_lapse(booking, seconds=19 * 60)
+    almost = ask(event, **fresh)
+    for booking in made:
+        let_hold_lapse(booking, seconds=-9 * 60)
     later = ask(event, **fresh)
 
-    assert statuses([swept_not, swept, later]) == [422, 422, 201]
+    assert statuses([swept_not, swept, almost, later]) == [422, 422, 422, 201]

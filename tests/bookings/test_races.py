@@ -152,7 +152,10 @@ def test_one_buyer_in_many_windows_stays_within_the_limit():
 
 def somebody_waits_for_a_buyer() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        cursor.execute(
+            """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+            WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"""
+        )
         return cursor.fetchone()[0] > 0
 
 
@@ -166,7 +169,9 @@ def test_hold_that_waited_for_its_buyer_counts_what_was_held_meanwhile():
         with transaction.atomic():
             hold_tickets(event=event, ticket_ids=ids[:2], buyer=account)
             has_held.set()
+            deadline = time.monotonic() + 30
             while not somebody_waits_for_a_buyer():
+                assert time.monotonic() < deadline
                 time.sleep(0.01)
             # Whoever waits for the buyer has locked no ticket yet.
             event.tickets.select_for_update(nowait=True).get(pk=ids[2])

@@ -392,11 +392,12 @@ def test_lock_never_outlives_its_row_however_long_the_hold_waited(monkeypatch):
     event = make_seated_event(seats=1)
     reserve_tickets = services.reserve_tickets
 
-    def wait_and_reserve(*args):
+    def reserve_and_wait(*args):
+        reserved = reserve_tickets(*args)
         time.sleep(1)
-        return reserve_tickets(*args)
+        return reserved
 
-    monkeypatch.setattr(services, "reserve_tickets", wait_and_reserve)
+    monkeypatch.setattr(services, "reserve_tickets", reserve_and_wait)
     held = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST)
 
     [life] = locks.ask(

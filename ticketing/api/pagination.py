@@ -55,7 +55,7 @@ class CursorPagination(pagination.CursorPagination):
         except NotFound as error:
             raise InvalidParameter("cursor", str(BAD_CURSOR)) from error
         if found == FIRST_PAGE:
-            # Nothing but characters that a cursor never has: no link of ours leads to the first page so.
+            # It says nothing, which no link of ours does: the first page is asked for without a cursor.
             raise InvalidParameter("cursor", str(BAD_CURSOR))
         return found
 
