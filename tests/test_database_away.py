@@ -73,13 +73,15 @@ def server(monkeypatch) -> Iterator[Postgres]:
 @contextmanager
 def frozen(server: Postgres) -> Iterator[None]:
     postmaster = psutil.Process(server.pid)
-    processes = [postmaster, *postmaster.children()]
-    for process in processes:
-        process.suspend()
+    # It first: of its children none begins then, and one that ends stays to be asked after.
+    postmaster.suspend()
+    children = postmaster.children()
+    for child in children:
+        child.suspend()
     try:
         yield
     finally:
-        for process in processes:
+        for process in [postmaster, *children]:
             process.resume()
 
 

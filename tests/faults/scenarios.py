@@ -195,11 +195,13 @@ def tickets_locked(house: House) -> Iterator[None]:
 @fault("database paused for 20 s", says_so_in_time, seconds=20)
 def database_paused(house: House) -> Iterator[None]:
     server = psutil.Process(house.database.pid)
-    stopped = [server, *server.children()]
-    for process in stopped:
-        process.suspend()
+    # It first: of its children none begins then, and one that ends stays to be asked after.
+    server.suspend()
+    children = server.children()
+    for child in children:
+        child.suspend()
     yield
-    for process in stopped:
+    for process in [server, *children]:
         with suppress(psutil.NoSuchProcess):
             process.resume()
 
