@@ -14,11 +14,11 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import FileField
 from django.test import Client
-from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings, strategies
 from psycopg import sql
 
 from bookings import services
+from events.raw_clients import raw_client
 from tests.attacks.conftest import EXAMPLES
 from tests.attacks.routes import all_routes
 from tests.attacks.test_authorisation import is_of_programs
@@ -172,7 +172,7 @@ def undone(client: Client) -> Iterator[None]:
     if cookie:
         client.cookies["session"] = cookie
     for alias in ("default", "locks"):
-        get_redis_connection(alias).flushdb()
+        raw_client(alias).flushdb()
     services._sold_lately.clear()
 
 

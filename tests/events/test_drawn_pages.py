@@ -12,22 +12,12 @@ from bookings.services import Buyer, hold_tickets
 from events import moments
 from events.models import Event
 from events.views import PAGE_BEHIND
+from tests.events.clock import Clock
 from tests.factories import make_seated_event, make_user, ticket_ids
 
 pytestmark = pytest.mark.django_db
 
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w{64})"')
-
-
-class Clock:
-    now = 1000.0
-
-
-@pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(moments.time, "monotonic", lambda: clock.now)
-    return clock
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from events import locks, moments
+from events import locks
 from events.moments import AHEAD, HALLS, MAX_AGE, SMALL_HALL, Moments
+from tests.events.clock import Clock
 
 EVENT = 7
 # Seconds, and no fractions that a float has not: what takes so long is made anew at this age.
@@ -39,17 +40,6 @@ class Painter:
         self.made += 1
         self.clock.now += self.seconds
         return Shown(self.made, ticket_count=self.tickets)
-
-
-class Clock:
-    now = 1000.0
-
-
-@pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(moments.time, "monotonic", lambda: clock.now)
-    return clock
 
 
 def give_back_a_ticket() -> None:
