@@ -10,8 +10,8 @@ from django.conf import settings
 
 from bookings.exceptions import LimitExceeded
 from bookings.models import User
-from bookings.statements import execute
 from events.models import Event
+from events.statements import execute
 
 # Guests who give an e-mail address are, behind one network address, so many times as many.
 NAMED_TICKETS_PER_ADDRESS = 10

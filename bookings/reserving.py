@@ -20,14 +20,12 @@ from bookings.exceptions import LimitExceeded, NotOnSale, TicketsUnavailable
 from bookings.models import Booking
 from bookings.outbox.models import Mail
 from bookings.outbox.services import INSERT_MAILS
-from bookings.statements import execute
 from events.models import Event, PriceTier
+from events.querysets import IS_AVAILABLE
+from events.statements import array_of, execute
 
 # Whoever pays at once needs no mail that leads back to the hold.
 WAY_BACK_AFTER = timedelta(seconds=60)
-
-# What `events.querysets.is_available` says.
-IS_FREE = "(ticket.status = 'available' OR (ticket.status = 'reserved' AND ticket.reserved_until <= now()))"
 
 # Asked before any row is looked at, so that no row is locked before the buyer is.
 IS_WITHIN_LIMITS = "NOT EXISTS (SELECT FROM exceeded)"
@@ -36,7 +34,7 @@ IS_WITHIN_LIMITS = "NOT EXISTS (SELECT FROM exceeded)"
 # their ids, so that no two buyers wait for each other.
 CERTAIN_TICKETS = f"""
     SELECT id, price_tier_id, seat_id, position FROM events_ticket AS ticket
-    WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint AND {IS_FREE}
+    WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint AND {IS_AVAILABLE}
         AND {IS_WITHIN_LIMITS}
     ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608  # Constants, as below.
@@ -53,7 +51,8 @@ ANY_OF_TIER = f"""
     UNION ALL
     SELECT * FROM (
         SELECT id, price_tier_id, seat_id, position FROM events_ticket
-        WHERE price_tier_id = %(tier)s::bigint AND status = 'reserved' AND reserved_until <= now()
+        WHERE price_tier_id = %(tier)s::bigint
+            AND status = 'reserved' AND reserved_until <= statement_timestamp()
             AND {IS_WITHIN_LIMITS}
         ORDER BY reserved_until LIMIT %(quantity)s::int FOR NO KEY UPDATE SKIP LOCKED
     ) AS lapsed
@@ -87,12 +86,13 @@ WITH exceeded AS MATERIALIZED (
         status, expires_at, extensions_used, total, currency, created_at
     )
     SELECT %(id)s::uuid, %(reference)s, %(event)s::bigint, %(account)s::bigint, %(email)s, '', %(token_hash)s,
-        %(address)s::inet, 'reserved', now() + %(seconds)s::int * interval '1 second', 0, chosen.total,
-        sale.currency, clock_timestamp()
+        %(address)s::inet, 'reserved', statement_timestamp() + %(seconds)s::int * interval '1 second', 0,
+        chosen.total, sale.currency, clock_timestamp()
     FROM sale, (SELECT count(*) AS quantity, sum(price) AS total FROM chosen) AS chosen
     WHERE chosen.quantity = %(quantity)s::int
         AND sale.status = 'published'
-        AND (sale.on_sale_at IS NULL OR sale.on_sale_at <= now()) AND now() < sale.off_sale_at
+        AND (sale.on_sale_at IS NULL OR sale.on_sale_at <= statement_timestamp())
+        AND statement_timestamp() < sale.off_sale_at
     RETURNING id, expires_at, total, created_at
 ), reserved AS (
     UPDATE events_ticket AS ticket
@@ -108,7 +108,8 @@ WITH exceeded AS MATERIALIZED (
 ), mail AS (
     {mail_way_back}
 )
-SELECT (SELECT most FROM exceeded), sale.*, now(), booking.expires_at, booking.total, booking.created_at, (
+SELECT (SELECT most FROM exceeded), sale.*, statement_timestamp(),
+    booking.expires_at, booking.total, booking.created_at, (
     SELECT json_agg(json_build_array(
         chosen.id, chosen.price_tier_id, chosen.price::text, seat.section, seat.row, seat.number
     ) ORDER BY chosen.position)
@@ -118,7 +119,7 @@ SELECT (SELECT most FROM exceeded), sale.*, now(), booking.expires_at, booking.t
 )
 FROM sale LEFT JOIN booking ON true
 """
-ALIKE = {"exceeded": EXCEEDED, "is_free": IS_FREE, "mail_way_back": MAIL_WAY_BACK}
+ALIKE = {"exceeded": EXCEEDED, "is_free": IS_AVAILABLE, "mail_way_back": MAIL_WAY_BACK}
 HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, **ALIKE)
 HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, **ALIKE)
 
@@ -148,8 +149,7 @@ def reserve_tickets(booking: Booking, event: Event, buyer: Buyer, ticket_ids: Se
     buyer would have too many, `NotOnSale`, or `TicketsUnavailable` unless all of them are free; then nothing
     was written. Locks the buyer, and then the tickets in the order of their ids.
     """
-    # As text, since a list of numbers has another type for each size of its largest.
-    tickets = "{" + ",".join(map(str, ticket_ids)) + "}"
+    tickets = array_of(ticket_ids)
     return _reserve(HOLD_CERTAIN_TICKETS, booking, event, buyer, len(ticket_ids), tickets=tickets)
 
 

@@ -49,11 +49,11 @@ from bookings.reserving import (
     reserve_any,
     reserve_tickets,
 )
-from bookings.statements import columns_of, execute
 from events import locks
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, recent_picture_of
 from events.querysets import current_status
+from events.statements import columns_of, execute
 
 logger = logging.getLogger(__name__)
 

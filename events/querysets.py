@@ -23,6 +23,13 @@ def is_available() -> Q:
     return Q(status="available") | Q(status="reserved", reserved_until__lte=Now())
 
 
+# The same as SQL, for the statements that are written out.
+IS_AVAILABLE = """(
+    ticket.status = 'available'
+    OR ticket.status = 'reserved' AND ticket.reserved_until <= statement_timestamp()
+)"""
+
+
 def current_status() -> models.Case:
     """The status that counts now: the row's own, but `available` for a lapsed reservation."""
     return models.Case(
@@ -72,9 +79,13 @@ class EventQuerySet(QuerySet["Event"]):
             price_max=Subquery(prices.annotate(most=Max("price")).values("most")),
         )
 
+    def with_surroundings(self) -> Self:
+        """With venue, category and performers, in a fixed number of queries."""
+        return self.select_related("venue", "category").prefetch_related("performers")
+
     def for_listing(self) -> Self:
         """Everything a row of a list shows, in a fixed number of queries."""
-        return self.select_related("venue", "category").prefetch_related("performers").with_sale_facts()
+        return self.with_surroundings().with_sale_facts()
 
 
 class TicketQuerySet(QuerySet["Ticket"]):

@@ -25,8 +25,8 @@ from rest_framework.response import Response
 
 from bookings.exceptions import BoxOfficeError, GatewayUnavailable, InvalidTickets
 from bookings.models import IDEMPOTENCY_LIFETIME, IdempotencyKey
-from bookings.statements import execute
 from events.api.parameters import InvalidParameter
+from events.statements import execute
 
 HEADER = "Idempotency-Key"
 # `request.headers` reads all of them to give one.

@@ -45,11 +45,11 @@ from bookings.services import (
     hold_tickets,
     release_hold,
 )
-from bookings.statements import columns_of, execute
 from bookings.tasks import apply_notices
 from events.api.parameters import PAGE_PARAMETERS, StrictParameters
 from events.models import Event
 from events.requests import network_of
+from events.statements import columns_of, execute
 from events.wake_up import wake_up
 
 EVENT_FIELDS = columns_of(Event, "id", "slug", "max_tickets_per_booking", "max_extensions")

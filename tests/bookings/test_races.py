@@ -313,7 +313,7 @@ def test_control_without_the_guard_the_same_seat_is_sold_twice(monkeypatch):
     Otherwise the tests above would pass for want of a race, and prove nothing.
     """
     monkeypatch.setattr(locks.breaker, "allows_call", lambda: False)
-    unguarded = reserving.HOLD_CERTAIN_TICKETS.replace(reserving.IS_FREE, "true")
+    unguarded = reserving.HOLD_CERTAIN_TICKETS.replace(reserving.IS_AVAILABLE, "true")
     monkeypatch.setattr(reserving, "HOLD_CERTAIN_TICKETS", unguarded)
     event = make_seated_event(seats=1)
 

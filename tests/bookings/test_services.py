@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from bookings import exceptions, payments, services
@@ -52,6 +53,16 @@ def test_hold_reserves_exactly_the_wanted_tickets():
     assert_audit_is_clean()
 
 
+def test_hold_has_its_whole_time_however_long_its_transaction_has_lasted():
+    event = make_seated_event()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.2)")
+
+    booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+
+    assert booking.expires_at - booking.created_at > timedelta(seconds=599.9)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_hold_keeps_its_locks_for_what_is_left_and_no_longer():
     event = make_seated_event(seats=2)
@@ -87,7 +98,7 @@ def test_hold_of_a_locked_ticket_does_not_write_to_the_database(django_assert_nu
     hold_tickets(event=event, ticket_ids=ids, buyer=GUEST)
 
     # A picture of the hall is taken, for something near; the tickets themselves are not asked about.
-    with django_assert_num_queries(4), pytest.raises(exceptions.TicketsUnavailable) as refusal:
+    with django_assert_num_queries(3), pytest.raises(exceptions.TicketsUnavailable) as refusal:
         hold_tickets(event=event, ticket_ids=ids[:1], buyer=Buyer(email="other@example.org"))
 
     assert refusal.value.unavailable == ids[:1]

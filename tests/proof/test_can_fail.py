@@ -111,7 +111,7 @@ BROKEN: dict[str, tuple[Story, list[tuple[ModuleType, str, str, str]]]] = {
                 reserving,
                 "_reserve",
                 "execute(statement,",
-                "execute(statement.replace(IS_FREE, 'true'),",
+                "execute(statement.replace(IS_AVAILABLE, 'true'),",
             ),
         ],
     ),

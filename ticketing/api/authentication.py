@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from bookings.models import ApiKey, User, hash_secret
 from bookings.permissions import SESSION_TOKENS
-from bookings.statements import columns_of, execute
+from events.statements import columns_of, execute
 from ticketing.api.limits import address_of, count_call
 
 # What every request needs of them.

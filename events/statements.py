@@ -6,6 +6,7 @@ answer it. Elsewhere that is a fair price; a hold makes half a dozen statements,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -17,6 +18,11 @@ from django.db.models import Model
 def columns_of(model: type[Model], *needed: str) -> list[str]:
     """The names of these columns in the order of the model's own, as its `from_db` reads them."""
     return [field.attname for field in model._meta.concrete_fields if field.attname in needed]
+
+
+def array_of(items: Iterable[int | str]) -> str:
+    """As PostgreSQL writes an array. A list of numbers has another type for each size of its largest."""
+    return "{" + ",".join(map(str, items)) + "}"
 
 
 def execute(statement: str, values: dict[str, Any]) -> CursorWrapper:
