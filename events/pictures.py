@@ -15,15 +15,20 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar, cast
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
-
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
-from events.models import Event, PriceTier, Ticket
+from events.models import Event, Ticket
 from events.moments import Moments
+from events.querysets import PUBLIC_STATUSES
+from events.statements import array_of, execute
 
+# With the ids of its price tiers.
+FIND_EVENT = """
+    SELECT id, max_tickets_per_booking, updated_at,
+        ARRAY(SELECT id FROM events_pricetier WHERE event_id = event.id ORDER BY position, id)
+    FROM events_event AS event WHERE slug = %(slug)s AND status = ANY(%(statuses)s::text[])
+"""
 Made = TypeVar("Made")
 # When the event was last changed, and its number of positions.
 Plan = tuple[datetime, int]
@@ -164,7 +169,7 @@ class Picture:
 
     @property
     def event(self) -> Event:
-        """The event from `for_listing()` with its price tiers. Raises `Event.DoesNotExist` of a draft."""
+        """As `for_listing()` has it, with its price tiers. Raises `Event.DoesNotExist` of a draft."""
         return self.once("event", self._read_event)
 
     def changes_since(self, version: str) -> list[tuple[int, int]] | None:
@@ -235,10 +240,12 @@ class Picture:
         return layout
 
     def _read_event(self) -> Event:
-        events = Event.objects.published().for_listing().prefetch_related("price_tiers")
+        """With the sale's facts of the picture, which the database would take longest to find out again."""
+        events = Event.objects.published().with_surroundings().prefetch_related("price_tiers")
         event = events.get(pk=self.event_id)
-        # So that the sale's state and the numbers beside it are of the same moment.
-        event.has_available = self.snapshot.available > 0
+        event.has_tickets, event.has_available = self.ticket_count > 0, self.snapshot.available > 0
+        prices = [tier.price for tier in event.price_tiers.all()]
+        event.price_min, event.price_max = min(prices, default=None), max(prices, default=None)
         return event
 
 
@@ -310,9 +317,8 @@ def kept_picture_of(slug: str) -> Picture | None:
 
 
 def _take_picture(slug: str) -> Picture:
-    tiers = PriceTier.objects.filter(event=OuterRef("pk")).order_by("position", "id")
-    found = Event.objects.published().values_list(
-        "pk", "max_tickets_per_booking", "updated_at", ArraySubquery(tiers.values("pk"))
-    )
-    event_id, most, updated_at, tier_ids = found.get(slug=slug)
+    found = execute(FIND_EVENT, {"slug": slug, "statuses": array_of(PUBLIC_STATUSES)}).fetchone()
+    if found is None:
+        raise Event.DoesNotExist
+    event_id, most, updated_at, tier_ids = found
     return Picture(event_id, most, updated_at, take_snapshot(event_id, tier_ids))

@@ -124,6 +124,20 @@ def test_snapshot_behind_a_gap_agrees_with_the_list_of_tickets(event: Event, cli
     assert client.get(f"{url}availability/?since={before.version}").json()["changes"] == [[4, 1], [6, 1]]
 
 
+def test_snapshot_shows_a_ticket_behind_a_gap_that_is_only_locked_as_reserved(
+    event: Event, django_assert_num_queries
+):
+    hold(event, 2)
+    drop_tickets(event.tickets.filter(position=1))
+    locks.take(event.pk, ticket_ids(event)[3:5], uuid4())
+
+    with django_assert_num_queries(4):
+        snapshot = snapshot_of(event)
+
+    assert snapshot.digits == "03101100"
+    assert list(snapshot.available_in_tier.values()) == [2, 2]
+
+
 def test_snapshot_counts_no_gap(event: Event, django_assert_num_queries):
     drop_tickets(event.tickets.filter(position=3))
     Ticket.objects.filter(event=event, position=4).update(status="blocked")

@@ -162,6 +162,20 @@ def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
     assert picture.seats_near(ticket_ids(other)[0], 1, rows=5) == []
 
 
+@pytest.mark.parametrize("seats", [0, 2])
+def test_picture_knows_the_sale_as_a_listing_does(seats: int):
+    event = make_event()
+    if seats:
+        make_seated(event, seats=seats, price="12.50")
+        make_general_admission(event, 1, price="7.00")
+    listed = Event.objects.for_listing().get(pk=event.pk)
+
+    pictured = picture_of(event.slug).event
+
+    facts = ["has_tickets", "has_available", "price_min", "price_max", "sale_state"]
+    assert [getattr(pictured, fact) for fact in facts] == [getattr(listed, fact) for fact in facts]
+
+
 def test_picture_counts_as_the_database_does(django_capture_on_commit_callbacks):
     event = make_event()
     make_seated(event, rows=2, seats=3)
