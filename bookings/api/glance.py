@@ -1,4 +1,4 @@
-"""A guest who wants a ticket that is locked is refused after one look into the cache.
+"""A guest who wants a ticket that is locked is refused after a look into the cache.
 
 In the first minutes of a sale most requests want what somebody just took. They cost the database
 nothing: the lock says who was first, the kept picture of the hall has what is free nearby, and the
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple, cast
 
-from redis import Redis
+from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -28,6 +28,8 @@ from events.pictures import Picture, kept_picture_of
 LIFETIME_SECONDS = int(IDEMPOTENCY_LIFETIME.total_seconds())
 # What is known of a key whose request went to the database, which alone can answer it again.
 IN_THE_DATABASE = b"in the database"
+# Where the cache does not say.
+UNKNOWN = b""
 FINGERPRINT_LENGTH = 64
 
 
@@ -38,7 +40,7 @@ class Wish(NamedTuple):
     tickets: list[int]
 
 
-def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perform) -> Response:
+def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perform) -> HttpResponse:
     """The refusal of a request whose tickets are locked; what `otherwise` answers where none is.
 
     `refuse` makes the answer for a `TicketsUnavailable`; `otherwise` asks the database, and keeps its
@@ -49,26 +51,23 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
     wish = _wish_of(request)
     if name is None and wish is None:
         return otherwise()
-    seen = locks.ask(lambda client: _look(client, name, wish))
-    if seen is None:
-        # The cache may be back before this very hold's locks are kept in it, or just after.
+    if not _is_valid(request):
+        # The database says what is wrong, and nothing is kept.
+        return _answer_for(request, _recall(name), otherwise)
+    refusal = None if wish is None else _refusal_of(wish, refuse)
+    known = _remember(name, IN_THE_DATABASE if refusal is None else _note(request, refusal))
+    if refusal is not None and known in {None, UNKNOWN}:
+        return refusal
+    answer = _answer_for(request, known, otherwise)
+    if known == UNKNOWN:
+        # The cache may be back by now, before this very hold's locks are kept in it or just after.
         _remember(name, IN_THE_DATABASE)
-        answer = otherwise()
-        _remember(name, IN_THE_DATABASE)
-        return answer
-    known, taken = seen
-    if known is None and not _is_valid(request):
-        # Says what is wrong, and keeps nothing.
-        return otherwise()
-    if known is None and wish is not None and taken and _can_refuse(wish, taken):
-        suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
-        answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
-        known = _remember(name, _note(request, answer))
-        if known is None:
-            return answer
-    elif known is None:
-        known = _remember(name, IN_THE_DATABASE)
-    return otherwise() if known in {None, IN_THE_DATABASE} else _replay(request, known)
+    return answer
+
+
+def _answer_for(request: Request, known: bytes | None, otherwise: Perform) -> Response:
+    """The refusal that is known of the request's key, or the database's answer."""
+    return otherwise() if known in {None, UNKNOWN, IN_THE_DATABASE} else _replay(request, known)
 
 
 def _wish_of(request: Request) -> Wish | None:
@@ -95,23 +94,24 @@ def _is_valid(request: Request) -> bool:
     return True
 
 
+def _refusal_of(wish: Wish, refuse: Refuse) -> HttpResponse | None:
+    """The refusal for what is locked; None where nothing is, or something comes before it.
+
+    Written out here, once for the caller and for whoever asks again.
+    """
+    taken = sorted(locks.locked_among(wish.picture.event_id, wish.tickets))
+    if not taken or not _can_refuse(wish, taken):
+        return None
+    suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
+    answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
+    body = JSONRenderer().render(answer.data)
+    return HttpResponse(body, status=answer.status_code, content_type=answer.content_type)
+
+
 def _can_refuse(wish: Wish, taken: list[int]) -> bool:
-    """Whether the picture has all that the refusal needs, and nothing else comes before it."""
+    """Whether the picture has all that the refusal needs."""
     is_seated = wish.picture.seat_of(taken[0]) is not None
     return is_seated and len(wish.tickets) <= wish.picture.max_tickets_per_booking
-
-
-def _look(client: Redis, name: str | None, wish: Wish | None) -> tuple[bytes | None, list[int]]:
-    """What is known of the key, and which of the tickets are locked, in one round trip."""
-    pipeline = client.pipeline(transaction=False)
-    # A name that nothing has is as good as none.
-    pipeline.get(name or "")
-    if wish is None:
-        return pipeline.execute()[0], []
-    pipeline.hmget(locks.lock_key(wish.picture.event_id), [str(ticket) for ticket in wish.tickets])
-    known, owners = pipeline.execute()
-    taken = [ticket for ticket, owner in zip(wish.tickets, owners, strict=True) if owner is not None]
-    return known, sorted(taken)
 
 
 def _name(caller: str, key: str) -> str:
@@ -119,18 +119,22 @@ def _name(caller: str, key: str) -> str:
     return f"answer:1:{hashlib.sha256(f'{caller}:{key}'.encode()).hexdigest()}"
 
 
+def _recall(name: str | None) -> bytes | None:
+    """What is known of the key, if anything is."""
+    return None if name is None else locks.ask(lambda client: cast("bytes | None", client.get(name)))
+
+
 def _remember(name: str | None, what: bytes) -> bytes | None:
-    """Remember it of the key; what was known before, which then stays."""
+    """Remember it of the key; what was known before, which then stays, or `UNKNOWN`."""
     if name is None:
         return None
-    known: Any = locks.ask(lambda client: client.set(name, what, ex=LIFETIME_SECONDS, nx=True, get=True))
-    return known if isinstance(known, bytes) else None
+    known = locks.ask(lambda client: (client.set(name, what, ex=LIFETIME_SECONDS, nx=True, get=True),))
+    return UNKNOWN if known is None else cast("bytes | None", known[0])
 
 
-def _note(request: Request, answer: Response) -> bytes:
+def _note(request: Request, refusal: HttpResponse) -> bytes:
     """The refusal, and what it was the answer to."""
-    rendered: bytes = JSONRenderer().render(answer.data)
-    return fingerprint(request).encode() + rendered
+    return fingerprint(request).encode() + refusal.content
 
 
 def _replay(request: Request, note: bytes) -> Response:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -132,7 +133,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
             "x-problems": ["tickets_unavailable", "not_on_sale", "limit_exceeded"],
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         account = account_of(request)
         address = network_of(request)
         # Guests behind one address are told apart by their programs, as far as that goes.
@@ -140,21 +141,20 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
         caller = f"account:{account.pk}" if account else f"guest:{guest}"
 
         def ask_database() -> Response:
-            return answer_once(
+            answer = answer_once(
                 request,
                 caller=caller,
                 perform=lambda: self._hold(request, account, address),
                 refuse=self.handle_exception,
             )
+            if answer.status_code == 201:
+                # Added last, so that it is not stored with the answer.
+                answer.data["access_token"] = make_access_token(UUID(answer.data["id"]))
+            return answer
 
         if account:
-            answer = ask_database()
-        else:
-            answer = refuse_or(request, caller=caller, refuse=self.handle_exception, otherwise=ask_database)
-        if answer.status_code == 201:
-            # Added last, so that it is not stored with the answer.
-            answer.data["access_token"] = make_access_token(UUID(answer.data["id"]))
-        return answer
+            return ask_database()
+        return refuse_or(request, caller=caller, refuse=self.handle_exception, otherwise=ask_database)
 
     def _hold(self, request: Request, account: User | None, address: str | None) -> Response:
         wish = HOLD.run_validation(request.data)

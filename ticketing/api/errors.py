@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -167,11 +168,17 @@ CODES_BY_ERROR: dict[type[Exception], str] = {
 GATEWAY_RETRY_AFTER = "5"
 
 
+@functools.cache
+def _address_of(code: str) -> str:
+    """Of the page that explains the problem."""
+    return reverse("problem", args=[code])
+
+
 def problem(code: str, detail: str | StrPromise = "", **members: Any) -> dict[str, Any]:
     """The problem document for `code`, with the further members that the contract names."""
     status, title, advice = PROBLEMS[code]
     return {
-        "type": reverse("problem", args=[code]),
+        "type": _address_of(code),
         "title": title,
         "status": status,
         "detail": detail or advice,

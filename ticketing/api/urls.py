@@ -11,6 +11,8 @@ from ticketing import error_views
 from ticketing.api import views
 
 version_1 = [
+    # First, as holds come by the thousand.
+    path("bookings/", bookings.BookingListView.as_view(), name="bookings"),
     path("events/", search.EventSearchView.as_view(), name="events"),
     path("events/suggest/", search.SuggestView.as_view(), name="suggest"),
     path("events/<slug:slug>/", events.EventView.as_view(), name="event"),
@@ -19,7 +21,6 @@ version_1 = [
     path("events/<slug:slug>/check-in/", door.CheckInView.as_view(), name="check-in"),
     path("events/<slug:slug>/check-in/sync/", door.SyncView.as_view(), name="check-in-sync"),
     path("events/<slug:slug>/check-in/<uuid:scan_id>/undo/", door.UndoView.as_view(), name="check-in-undo"),
-    path("bookings/", bookings.BookingListView.as_view(), name="bookings"),
     path("bookings/<uuid:booking_id>/", bookings.BookingView.as_view(), name="booking"),
     path("bookings/<uuid:booking_id>/extend/", bookings.ExtendView.as_view(), name="extend"),
     path("bookings/<uuid:booking_id>/payments/", bookings.PaymentListView.as_view(), name="payments"),
