@@ -6,10 +6,7 @@ larger one for a moment, for all readers of this process.
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -18,10 +15,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
+from events.layouts import BLOCKED, Layout, Place, kept_layout, layout_of
 from events.models import Event, Ticket
 from events.moments import Moments
 from events.querysets import PUBLIC_STATUSES
 from events.statements import array_of, execute
+
+Made = TypeVar("Made")
 
 # With the ids of its price tiers.
 FIND_EVENT = """
@@ -29,18 +29,8 @@ FIND_EVENT = """
         ARRAY(SELECT id FROM events_pricetier WHERE event_id = event.id ORDER BY position, id)
     FROM events_event AS event WHERE slug = %(slug)s AND status = ANY(%(statuses)s::text[])
 """
-Made = TypeVar("Made")
-# When the event was last changed, and its number of positions.
-Plan = tuple[datetime, int]
-
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
 RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
-BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
-# Where the seats are is read again when the event is changed, and this often: a changed plan of the venue
-# moves them too.
-LAYOUT_SECONDS = 60
-# So many seats are kept in all, at 300 bytes each.
-LAYOUT_SEATS = 200_000
 # Seconds. So old may a picture be from which something is only suggested.
 HINT_AGE = 30.0
 
@@ -53,77 +43,6 @@ class SeatState(NamedTuple):
     row_index: int
     place: int
     is_free: bool
-
-
-class Place(NamedTuple):
-    """Where a ticket's seat is; and the ticket's place in `Snapshot.digits`."""
-
-    price_tier_id: int
-    section: str
-    row_index: int
-    place: int
-    ticket_id: int
-    position: int
-
-
-class SeatRow(NamedTuple):
-    """The seats of one tier in one row, in their order."""
-
-    places: list[Place]
-    # Whether they stand side by side in `Snapshot.digits` too, as they mostly do.
-    is_straight: bool
-
-    def states_in(self, digits: bytearray) -> bytes:
-        """The digit of each seat. A ticket that was made after the picture is not in it, and kept back."""
-        first, last = self.places[0].position, self.places[-1].position
-        if self.is_straight:
-            return bytes(digits[first : last + 1]).ljust(len(self.places), BLOCKED)
-        return b"".join(digits[seat.position : seat.position + 1] or BLOCKED for seat in self.places)
-
-
-class Layout:
-    """Where the seats of an event's tickets are. General admission has none, and is not in it."""
-
-    def __init__(self, event_id: int) -> None:
-        """Reads them all, in one statement."""
-        tickets = Ticket.objects.filter(event=event_id, seat__isnull=False)
-        columns = ("price_tier_id", "seat__section", "seat__row_index", "seat__place", "id", "position")
-        # Sorted here: the database would need as long again, for the same.
-        places = sorted(map(Place._make, tickets.order_by().values_list(*columns)))
-        self._of_ticket = {place.ticket_id: place for place in places}
-        self._rows: dict[tuple[int, str, int], SeatRow] = {}
-        # The positions of each tier's seats in each section.
-        self.positions: dict[tuple[int, str], list[range]] = {}
-        for (tier_id, section, row_index), found in itertools.groupby(places, key=lambda place: place[:3]):
-            row = list(found)
-            ranges = _ranges(place.position for place in row)
-            self._rows[tier_id, section, row_index] = SeatRow(row, is_straight=len(ranges) == 1)
-            self.positions.setdefault((tier_id, section), []).extend(ranges)
-
-    def __len__(self) -> int:
-        """How many seats there are."""
-        return len(self._of_ticket)
-
-    def find(self, ticket_id: int) -> Place | None:
-        """The seat of a ticket, or None where it has none or is not the event's."""
-        return self._of_ticket.get(ticket_id)
-
-    def near(self, seat: Place, rows: int) -> Iterator[SeatRow]:
-        """The row of the seat and `rows` before and behind it, of its tier and section."""
-        for row_index in range(seat.row_index - rows, seat.row_index + rows + 1):
-            if row := self._rows.get((seat.price_tier_id, seat.section, row_index)):
-                yield row
-
-
-def _ranges(positions: Iterable[int]) -> list[range]:
-    """The same numbers in the same order, as ranges of those that follow each other."""
-    ranges: list[range] = []
-    for position in positions:
-        if ranges and ranges[-1].stop == position:
-            ranges[-1] = range(ranges[-1].start, position + 1)
-        else:
-            ranges.append(range(position, position + 1))
-    return ranges
 
 
 class Picture:
@@ -195,10 +114,10 @@ class Picture:
             return []
         room = AVAILABLE * quantity
         return [
-            SeatState(place.ticket_id, place.section, place.row_index, place.place, state == AVAILABLE[0])
+            SeatState(ticket_id, row.section, row.row_index, place, state == AVAILABLE[0])
             for row in self._layout.near(seat, rows)
             if room in (states := row.states_in(self._hints))
-            for place, state in zip(row.places, states, strict=True)
+            for ticket_id, place, state in zip(row.ticket_ids, row.places, states, strict=True)
         ]
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:
@@ -228,15 +147,15 @@ class Picture:
     @property
     def knows_its_seats(self) -> bool:
         """Whether it can say where seats are, and what is near them, without asking."""
-        return _kept_layout(self.event_id, self.plan) is not None
+        return kept_layout(self.event_id, self.plan) is not None
 
     @property
     def _layout(self) -> Layout:
         # Not kept here: pictures of many halls are, long after somebody looked.
-        layout = _kept_layout(self.event_id, self.plan)
+        layout = kept_layout(self.event_id, self.plan)
         if layout is None:
             with self._turn():
-                layout = _layout_of(self.event_id, self.plan)
+                layout = layout_of(self.event_id, self.plan)
         return layout
 
     def _read_event(self) -> Event:
@@ -247,29 +166,6 @@ class Picture:
         prices = [tier.price for tier in event.price_tiers.all()]
         event.price_min, event.price_max = min(prices, default=None), max(prices, default=None)
         return event
-
-
-# By the event, the one read last at the end: when it was read, of which plan, and the layout.
-_layouts: OrderedDict[int, tuple[float, Plan, Layout]] = OrderedDict()
-_layouts_lock = threading.Lock()
-
-
-def _kept_layout(event_id: int, plan: Plan) -> Layout | None:
-    read_at, of_plan, layout = _layouts.get(event_id) or (0.0, None, None)
-    is_current = of_plan == plan and time.monotonic() - read_at < LAYOUT_SECONDS
-    return layout if is_current else None
-
-
-def _layout_of(event_id: int, plan: Plan) -> Layout:
-    layout = _kept_layout(event_id, plan)
-    if layout is None:
-        layout = Layout(event_id)
-        with _layouts_lock:
-            _layouts.pop(event_id, None)
-            _layouts[event_id] = (time.monotonic(), plan, layout)
-            while len(_layouts) > 1 and sum(len(kept) for _, _, kept in _layouts.values()) > LAYOUT_SEATS:
-                _layouts.popitem(last=False)
-    return layout
 
 
 _pictures: Moments[Picture] = Moments()

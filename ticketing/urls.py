@@ -10,8 +10,9 @@ from django.views.generic import TemplateView
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include("ticketing.api.urls")),
+    # First what thousands ask for at once: each address is compared with all that stand before it.
     path("", include("events.urls")),
+    path("", include("ticketing.api.urls")),
     path("", include("bookings.urls")),
     path("door/", include("bookings.door.urls")),
     path("", include("bookings.outbox.urls")),

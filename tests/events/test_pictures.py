@@ -7,11 +7,12 @@ from django.core.cache import cache
 from django.test import Client
 
 from bookings.services import Buyer, hold_tickets, release_hold
-from events import moments, pictures
+from events import layouts, moments, pictures
 from events.availability import remember
 from events.hall import Counts, SeatCount, Wish, count_tickets, read_hall
+from events.layouts import Place
 from events.models import Event, PriceTier, Ticket
-from events.pictures import Place, SeatState, picture_of
+from events.pictures import SeatState, picture_of
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
 
 pytestmark = pytest.mark.django_db
@@ -233,7 +234,7 @@ def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
     picture = picture_of(event.slug)
     make_seated(event, seats=1, name="Balcony")
     newest = ticket_ids(event)[-1]
-    pictures._layouts.clear()
+    layouts._layouts.clear()
 
     picture.note_locked([newest])
     assert picture.seats_near(newest, 1, rows=0) == []
