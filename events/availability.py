@@ -99,11 +99,12 @@ def take_snapshot(event_id: int, tiers: Sequence[int]) -> Snapshot:
     # A handful, which are just being held.
     free = frozenset((rows.free_ids or "").encode().split(b","))
     if being_held := free.intersection(locked):
-        for position, tier_id in Ticket.objects.filter(pk__in=map(int, being_held)).values_list(
-            "position", "price_tier_id"
-        ):
+        held = Ticket.objects.filter(pk__in=map(int, being_held))
+        for position, tier_id in held.values_list("position", "price_tier_id"):
             digits[position] = ord(DIGITS[Ticket.Status.RESERVED])
-            available_in_tier[tier_id] -= 1
+            # A tier may be newer than those that were asked about.
+            if tier_id in available_in_tier:
+                available_in_tier[tier_id] -= 1
     return Snapshot(event_id, rows.as_of, digits.decode(), available_in_tier)
 
 

@@ -138,6 +138,16 @@ def test_snapshot_shows_a_ticket_behind_a_gap_that_is_only_locked_as_reserved(
     assert list(snapshot.available_in_tier.values()) == [2, 2]
 
 
+def test_snapshot_shows_a_locked_ticket_of_a_tier_that_is_newer_than_what_was_asked(event: Event):
+    [seated, _] = event.price_tiers.all()
+    locks.take(event.pk, ticket_ids(event)[-1:], uuid4())
+
+    snapshot = take_snapshot(event.pk, [seated.pk])
+
+    assert snapshot.digits == "00000001"
+    assert snapshot.available_in_tier == {seated.pk: 5}
+
+
 def test_snapshot_counts_no_gap(event: Event, django_assert_num_queries):
     drop_tickets(event.tickets.filter(position=3))
     Ticket.objects.filter(event=event, position=4).update(status="blocked")
