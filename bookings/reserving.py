@@ -98,7 +98,7 @@ WITH exceeded AS MATERIALIZED (
     UPDATE events_ticket AS ticket
     SET status = 'reserved', booking_id = booking.id, reserved_until = booking.expires_at
     FROM chosen, booking
-    WHERE ticket.id = chosen.id AND {is_free}
+    WHERE ticket.id = chosen.id AND {is_available}
     RETURNING ticket.id
 ), items AS (
     INSERT INTO bookings_bookingitem (booking_id, ticket_id, price_tier_id, price, holder_name)
@@ -119,7 +119,7 @@ SELECT (SELECT most FROM exceeded), sale.*, statement_timestamp(),
 )
 FROM sale LEFT JOIN booking ON true
 """
-ALIKE = {"exceeded": EXCEEDED, "is_free": IS_AVAILABLE, "mail_way_back": MAIL_WAY_BACK}
+ALIKE = {"exceeded": EXCEEDED, "is_available": IS_AVAILABLE, "mail_way_back": MAIL_WAY_BACK}
 HOLD_CERTAIN_TICKETS = RESERVE.format(pick=CERTAIN_TICKETS, **ALIKE)
 HOLD_ANY_OF_TIER = RESERVE.format(pick=ANY_OF_TIER, **ALIKE)
 

@@ -31,7 +31,7 @@ DIGITS = {
     Ticket.Status.BLOCKED: "3",
 }
 # What a row says, as SQL.
-DIGIT = f"""
+DIGIT_OF_ROW = f"""
     CASE WHEN {IS_AVAILABLE} THEN '{DIGITS[Ticket.Status.AVAILABLE]}'
         WHEN ticket.status = '{Ticket.Status.RESERVED}' THEN '{DIGITS[Ticket.Status.RESERVED]}'
         WHEN ticket.status = '{Ticket.Status.BOOKED}' THEN '{DIGITS[Ticket.Status.BOOKED]}'
@@ -87,7 +87,7 @@ def take_snapshot(event_id: int, tiers: Sequence[int]) -> Snapshot:
 
     One more where a ticket that is free by its row is locked, and another where positions have gaps.
     """
-    # Before the rows: a lock that is given back meanwhile was of a hold that those have.
+    # Before the rows: a hold that is booked in between gives its locks back, and only the rows say so then.
     locked = locks.locked_fields(event_id) or []
     rows = _read_rows(event_id, tiers, with_ids=bool(locked))
     # Publishing again drops what is no longer sold and moves no other ticket.
@@ -96,14 +96,14 @@ def take_snapshot(event_id: int, tiers: Sequence[int]) -> Snapshot:
         rows = rows._replace(digits=_place(rows.digits, rows.positions or []))
     digits = bytearray(rows.digits, "ascii")
     available_in_tier = dict(zip(tiers, rows.free_in_tier, strict=True))
-    # A handful, which are just being held.
+    # Mostly a handful, which are just being held.
     free = frozenset((rows.free_ids or "").encode().split(b","))
     if being_held := free.intersection(locked):
         held = Ticket.objects.filter(pk__in=map(int, being_held))
         for position, tier_id in held.values_list("position", "price_tier_id"):
             digits[position] = ord(DIGITS[Ticket.Status.RESERVED])
-            # A tier may be newer than those that were asked about.
-            if tier_id in available_in_tier:
+            # Publishing may have moved it to another tier since, which did not count it.
+            if available_in_tier.get(tier_id):
                 available_in_tier[tier_id] -= 1
     return Snapshot(event_id, rows.as_of, digits.decode(), available_in_tier)
 
@@ -137,7 +137,7 @@ def _read_rows(event_id: int, tiers: Sequence[int], *, with_ids: bool, with_posi
     statement = f"""
         SELECT statement_timestamp(), coalesce(string_agg(digit, '' ORDER BY position), ''), max(position),
             ARRAY[{free_in_tier}]::bigint[], {free_ids}, {positions}
-        FROM (SELECT id, position, price_tier_id, {DIGIT} AS digit
+        FROM (SELECT id, position, price_tier_id, {DIGIT_OF_ROW} AS digit
               FROM events_ticket AS ticket WHERE event_id = %(event)s::bigint) AS ticket
     """  # noqa: S608  # Made of constants.
     values = {"event": str(event_id), "tiers": array_of(tiers)}
@@ -146,7 +146,8 @@ def _read_rows(event_id: int, tiers: Sequence[int], *, with_ids: bool, with_posi
 
 def _place(digits: str, positions: list[int]) -> str:
     """Each digit at its position, of which the last is the largest; the gaps are blocked."""
-    placed = bytearray(DIGITS[Ticket.Status.BLOCKED].encode() * (positions[-1] + 1))
+    size = positions[-1] + 1 if positions else 0
+    placed = bytearray(DIGITS[Ticket.Status.BLOCKED].encode() * size)
     for position, digit in zip(positions, digits.encode(), strict=True):
         placed[position] = digit
     return placed.decode()

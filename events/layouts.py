@@ -25,15 +25,15 @@ Plan = tuple[datetime, int]
 BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
 # Read again when the event is changed, and this often: a changed plan of the venue moves seats too.
 LAYOUT_SECONDS = 60
-# So many seats are kept in all, at 40 bytes each.
+# So many seats are kept in all, at 40 to 60 bytes each in rows of twenty or more.
 LAYOUT_SEATS = 500_000
 
 # A row of a hall for each row of the answer, so that it is a hundredth as many.
 READ_ROWS = """
     SELECT ticket.price_tier_id, seat.section, seat.row_index,
-        array_agg(ticket.id ORDER BY seat.place),
-        array_agg(seat.place ORDER BY seat.place),
-        array_agg(ticket.position ORDER BY seat.place)
+        array_agg(ticket.id ORDER BY seat.place, ticket.id),
+        array_agg(seat.place ORDER BY seat.place, ticket.id),
+        array_agg(ticket.position ORDER BY seat.place, ticket.id)
     FROM events_ticket AS ticket JOIN events_seat AS seat ON seat.id = ticket.seat_id
     WHERE ticket.event_id = %(event)s::bigint
     GROUP BY ticket.price_tier_id, seat.section, seat.row_index
@@ -147,6 +147,7 @@ def layout_of(event_id: int, plan: Plan) -> Layout:
         with _lock:
             _layouts.pop(event_id, None)
             _layouts[event_id] = (time.monotonic(), plan, layout)
-            while len(_layouts) > 1 and sum(len(kept) for _, _, kept in _layouts.values()) > LAYOUT_SEATS:
+            # One without seats counts too: there is no end of those.
+            while len(_layouts) > 1 and sum(1 + len(kept) for _, _, kept in _layouts.values()) > LAYOUT_SEATS:
                 _layouts.popitem(last=False)
     return layout

@@ -5,8 +5,8 @@ id, each field with its own time to live. `HSETEX … FNX` takes all or none in 
 (Valkey 9, Redis 8; https://valkey.io/commands/hsetex/).
 
 No function here raises because of the cache. When it is away, `take` answers `UNKNOWN`,
-`locked_ticket_ids` and `last_change` answer None and the others answer nothing; the caller then
-asks the database alone.
+`locked_ticket_ids`, `locked_fields` and `last_change` answer None and the others answer nothing; the
+caller then asks the database alone.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
 
 
 def locked_fields(event_id: int) -> list[bytes] | None:
-    """The same in decimal digits, as the cache has them.
+    """The same in decimal digits, as the cache has them; None when it does not say.
 
     Of tens of thousands, making numbers takes longer than all that is done with them.
     """

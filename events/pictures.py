@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 FIND_EVENT = """
     SELECT id, max_tickets_per_booking, updated_at,
         ARRAY(SELECT id FROM events_pricetier WHERE event_id = event.id ORDER BY position, id)
-    FROM events_event AS event WHERE slug = %(slug)s AND status = ANY(%(statuses)s::text[])
+    FROM events_event AS event WHERE slug = %(slug)s::text AND status = ANY(%(statuses)s::text[])
 """
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
 RESERVED = DIGITS[Ticket.Status.RESERVED].encode()

@@ -23,7 +23,7 @@ def is_available() -> Q:
     return Q(status="available") | Q(status="reserved", reserved_until__lte=Now())
 
 
-# The same as SQL, for the statements that are written out.
+# The same as SQL, for the statements that are written out, in which the table is called `ticket`.
 IS_AVAILABLE = """(
     ticket.status = 'available'
     OR ticket.status = 'reserved' AND ticket.reserved_until <= statement_timestamp()

@@ -21,7 +21,10 @@ def columns_of(model: type[Model], *needed: str) -> list[str]:
 
 
 def array_of(items: Iterable[int | str]) -> str:
-    """As PostgreSQL writes an array. A list of numbers has another type for each size of its largest."""
+    """Numbers or plain words as PostgreSQL writes an array. Quotes nothing.
+
+    A list of numbers has another type for each size of its largest.
+    """
     return "{" + ",".join(map(str, items)) + "}"
 
 

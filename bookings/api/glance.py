@@ -56,8 +56,9 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
         return _answer_for(request, _recall(name), otherwise)
     refusal = None if wish is None else _refusal_of(wish, refuse)
     known = _remember(name, IN_THE_DATABASE if refusal is None else _note(request, refusal))
-    if refusal is not None and known in {None, UNKNOWN}:
+    if refusal is not None and known is None:
         return refusal
+    # Where the key may stand for a hold whose own locks were seen, the database says.
     answer = _answer_for(request, known, otherwise)
     if known == UNKNOWN:
         # The cache may be back by now, before this very hold's locks are kept in it or just after.
@@ -105,7 +106,8 @@ def _refusal_of(wish: Wish, refuse: Refuse) -> HttpResponse | None:
     suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
     answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
     body = JSONRenderer().render(answer.data)
-    return HttpResponse(body, status=answer.status_code, content_type=answer.content_type)
+    headers = {**answer.headers, "Content-Type": answer.content_type}
+    return HttpResponse(body, status=answer.status_code, headers=headers)
 
 
 def _can_refuse(wish: Wish, taken: list[int]) -> bool:

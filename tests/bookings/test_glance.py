@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from bookings.api import glance
 from bookings.models import Booking, IdempotencyKey
 from events import locks, pictures
 from events.models import Event
@@ -145,6 +148,49 @@ def test_hold_made_while_the_cache_was_away_is_answered_again(client, event, riv
 
     assert ticket_ids(event)[3] in locks.locked_ticket_ids(event.pk)
     assert post(client, wish(event, 3)).json() == first.json()
+
+
+@pytest.fixture
+def cannot_remember(monkeypatch) -> Callable[[], AbstractContextManager[None]]:
+    """The cache says what is locked, and goes away before it is told of the key."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(glance, "_remember", lambda *_: glance.UNKNOWN)
+            yield
+
+    return away
+
+
+def test_hold_is_answered_again_though_the_cache_cannot_say_whose_locks_are_seen(
+    client, event, rival, cannot_remember
+):
+    first = post(client, wish(event, 3))
+    with cannot_remember():
+        again = post(client, wish(event, 3))
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+
+
+def test_refusal_that_the_cache_cannot_remember_is_kept_by_the_database(
+    client, event, rival, cannot_remember
+):
+    with cannot_remember():
+        first = post(client, wish(event, 0))
+    release(rival)
+    again = post(client, wish(event, 0))
+
+    assert (first.status_code, again.status_code) == (409, 409)
+    assert again.json() == first.json()
+
+
+def test_key_of_a_refusal_stands_for_no_request_that_is_wrong(client, event, rival):
+    post(client, wish(event, 0))
+    other = post(client, wish(event, 0) | {"colour": "red"})
+
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_without_the_cache_the_database_refuses(client, event, rival):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from bookings import exceptions, payments, services
@@ -15,6 +16,7 @@ from bookings.models import Booking
 from bookings.services import Buyer, hold_best_available, hold_tickets
 from events import locks
 from events.models import Event, Ticket
+from events.raw_clients import raw_client
 from tests.factories import (
     make_event,
     make_general_admission,
@@ -55,12 +57,50 @@ def test_hold_reserves_exactly_the_wanted_tickets():
 
 def test_hold_has_its_whole_time_however_long_its_transaction_has_lasted():
     event = make_seated_event()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(0.2)")
+    began = let_time_pass()
 
     booking = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
 
-    assert booking.expires_at - booking.created_at > timedelta(seconds=599.9)
+    assert booking.expires_at >= began + timedelta(seconds=600.2)
+
+
+@pytest.mark.parametrize("is_seated", [True, False])
+def test_what_lapsed_since_the_transaction_began_can_be_held(is_seated: bool):
+    event = make_event()
+    tier = make_seated(event, seats=1) if is_seated else make_general_admission(event, 1)
+    first = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    began = let_time_pass()
+    Ticket.objects.filter(booking_id=first.pk).update(reserved_until=began + timedelta(seconds=0.1))
+    raw_client("locks").flushdb()
+
+    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=1, buyer=Buyer())
+
+    assert [ticket.ticket_id for ticket in held.tickets] == ticket_ids(event)
+
+
+def test_what_lapses_in_a_moment_cannot_be_held_yet():
+    event = make_seated_event(seats=1)
+    first = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=GUEST).booking
+    Ticket.objects.filter(booking_id=first.pk).update(reserved_until=Now() + timedelta(seconds=3))
+    raw_client("locks").flushdb()
+
+    with pytest.raises(exceptions.TicketsUnavailable):
+        hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=Buyer())
+
+
+def test_sale_that_began_since_the_transaction_did_is_open():
+    event = make_seated_event()
+    event.on_sale_at = let_time_pass() + timedelta(seconds=0.1)
+    event.save()
+
+    assert hold_tickets(event=event, ticket_ids=ticket_ids(event)[:1], buyer=GUEST).tickets
+
+
+def let_time_pass() -> datetime:
+    """Let 0.2 s go by in the database, and say when the transaction began."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now(), pg_sleep(0.2)")
+        return cursor.fetchone()[0]
 
 
 @pytest.mark.django_db(transaction=True)

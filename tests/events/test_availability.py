@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -146,6 +147,37 @@ def test_snapshot_shows_a_locked_ticket_of_a_tier_that_is_newer_than_what_was_as
 
     assert snapshot.digits == "00000001"
     assert snapshot.available_in_tier == {seated.pk: 5}
+
+
+def test_no_tier_has_fewer_than_none_left(event: Event, monkeypatch):
+    """A locked ticket is moved to a tier without any, after the tiers were counted."""
+    seated, standing = event.price_tiers.all()
+    event.tickets.filter(price_tier=standing).update(status="blocked")
+    locks.take(event.pk, ticket_ids(event)[:1], uuid4())
+    read_rows = availability._read_rows
+
+    def move_then(*facts: Any, **more: Any) -> Any:
+        rows = read_rows(*facts, **more)
+        event.tickets.filter(position=0).update(price_tier=standing)
+        return rows
+
+    monkeypatch.setattr(availability, "_read_rows", move_then)
+
+    assert snapshot_of(event).available_in_tier == {seated.pk: 5, standing.pk: 0}
+
+
+def test_snapshot_of_an_event_whose_tickets_are_dropped_meanwhile_is_empty(event: Event, monkeypatch):
+    drop_tickets(event.tickets.filter(position=3))
+    read_rows = availability._read_rows
+
+    def read_then_drop(*facts: Any, **more: Any) -> Any:
+        rows = read_rows(*facts, **more)
+        event.tickets.all().delete()
+        return rows
+
+    monkeypatch.setattr(availability, "_read_rows", read_then_drop)
+
+    assert snapshot_of(event).digits == ""
 
 
 def test_snapshot_counts_no_gap(event: Event, django_assert_num_queries):

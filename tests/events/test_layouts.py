@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from events.layouts import Layout, Place
+from events import layouts
+from events.layouts import Layout, Place, kept_layout, layout_of
 from events.models import PriceTier
+from tests.events.clock import Clock
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +64,50 @@ def test_reads_a_hall_in_one_query(django_assert_num_queries):
 
     with django_assert_num_queries(1):
         assert len(Layout(event.pk)) == 25
+
+
+@pytest.fixture
+def crooked() -> Layout:
+    """Three seats in a row, of which the first was made last and stands last in the digits."""
+    event = make_event()
+    make_seated(event, seats=3)
+    make_general_admission(event, 1)
+    event.tickets.filter(position=0).update(position=4)
+    return Layout(event.pk)
+
+
+def test_states_of_a_row_are_in_its_order_wherever_they_stand_in_the_digits(crooked: Layout):
+    [row] = crooked.near(crooked.find(min(crooked._ticket_ids)), 0)
+
+    assert row.states_in(bytearray(b"312 0")) == b"012"
+    # The picture is older than the ticket.
+    assert row.states_in(bytearray(b"312 ")) == b"312"
+
+
+def test_ticket_that_is_newer_than_the_picture_is_kept_back():
+    layout = Layout(make_seated_event(seats=3).pk)
+    [row] = layout.near(layout.find(min(layout._ticket_ids)), 0)
+
+    assert row.states_in(bytearray(b"01")) == b"013"
+
+
+def test_layout_is_kept_for_its_plan_and_a_while(clock: Clock):
+    event = make_seated_event()
+    plan, other = (event.updated_at, 10), (event.updated_at, 11)
+    layout = layout_of(event.pk, plan)
+
+    clock.now += layouts.LAYOUT_SECONDS - 1
+    assert layout_of(event.pk, plan) is layout
+    assert kept_layout(event.pk, other) is None
+    clock.now += 1
+    assert kept_layout(event.pk, plan) is None
+
+
+def test_layout_that_was_read_the_longest_ago_goes_first(clock: Clock, monkeypatch):
+    monkeypatch.setattr(layouts, "LAYOUT_SEATS", 25)
+    halls = [make_seated_event() for _ in range(3)]
+    for event in halls:
+        layout_of(event.pk, (event.updated_at, 10))
+
+    kept = [kept_layout(event.pk, (event.updated_at, 10)) is not None for event in halls]
+    assert kept == [False, True, True]

@@ -163,6 +163,16 @@ def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
     assert picture.seats_near(ticket_ids(other)[0], 1, rows=5) == []
 
 
+def test_tiers_are_in_the_order_in_which_they_are_offered():
+    event = make_event()
+    last = make_general_admission(event, 1, name="Last")
+    first = make_general_admission(event, 1, name="First")
+    PriceTier.objects.filter(pk=last.pk).update(position=2)
+    PriceTier.objects.filter(pk=first.pk).update(position=1)
+
+    assert list(picture_of(event.slug).snapshot.available_in_tier) == [first.pk, last.pk]
+
+
 @pytest.mark.parametrize("seats", [0, 2])
 def test_picture_knows_the_sale_as_a_listing_does(seats: int):
     event = make_event()

@@ -170,7 +170,7 @@ GATEWAY_RETRY_AFTER = "5"
 
 @functools.cache
 def _address_of(code: str) -> str:
-    """Of the page that explains the problem."""
+    """Of the page that explains the problem. It never changes, as the site is at the root of its host."""
     return reverse("problem", args=[code])
 
 
