@@ -31,6 +31,9 @@ class House:
         self.arena = house.make_event("arena", house.make_venue("arena", sizes.seats))
         self.field = house.make_event("field", house.make_venue("field"), standing=sizes.standing)
         self.seats = iter(house.ticket_ids(self.arena))
+        # For pgbench, so that each turn of both can be long.
+        self.twin = house.make_event("twin", house.make_venue("twin", sizes.seats))
+        self.twin_seats = iter(house.ticket_ids(self.twin))
         self.keys = itertools.cycle(house.make_keys(4 * sizes.holds))
         self.standing: PriceTier = self.field.price_tiers.get()
         bulk.make_season(sizes.few_events, tickets=sizes.tickets)
@@ -91,13 +94,14 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
 def _writes_per_second(its: House, turn: int) -> float:
     """What pgbench makes of the hold's writes, for other accounts in each turn."""
     each = max(1, its.sizes.holds // 20)
-    pairs = its.pairs(CONNECTIONS * each)
+    count = CONNECTIONS * each
+    first_ticket, *_ = itertools.islice(its.twin_seats, 2 * count)
     with tempfile.TemporaryDirectory() as folder:
         return transactions_per_second(
             Path(folder),
-            event=its.arena.pk,
-            first_ticket=pairs[0][0],
-            first_account=house.first_account() + turn * CONNECTIONS * each,
+            event=its.twin.pk,
+            first_ticket=first_ticket,
+            first_account=house.first_account() + turn * count,
             clients=CONNECTIONS,
             each=each,
         )

@@ -12,7 +12,7 @@ class Sizes:
     # How long each kind of reading is asked for, in seconds.
     seconds: float = 10.0
     # The holds of each measure, two tickets each.
-    holds: int = 1000
+    holds: int = 2000
     seats: int = 20_000
     standing: int = 100_000
     connections: tuple[int, ...] = (8, 64, 512)

@@ -61,8 +61,9 @@ def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perfo
     # Where the key may stand for a hold whose own locks were seen, the database says.
     answer = _answer_for(request, known, otherwise)
     if known == UNKNOWN:
-        # The cache may be back by now, before this very hold's locks are kept in it or just after.
-        _remember(name, IN_THE_DATABASE)
+        # The cache may be back by now, before this very hold's locks are kept in it or just after. Also
+        # over what it may have taken in without a word: the answer that was given is the database's.
+        locks.ask(lambda client: client.set(str(name), IN_THE_DATABASE, ex=LIFETIME_SECONDS))
     return answer
 
 

@@ -21,7 +21,7 @@ from django.db import connection
 from benchmarks import bulk, database
 from benchmarks.contention import Buyer, sold_once
 from benchmarks.load import Answer, Outcome, expect, message, play
-from benchmarks.measures import House
+from benchmarks.measures import CONNECTIONS, TURNS, House
 from benchmarks.memory import MIX, kind_of
 from benchmarks.report import Report, Row
 from benchmarks.server import Server, anonymous_bytes, serving
@@ -213,12 +213,21 @@ def test_sale_by_sql_leaves_booked_pairs_in_order():
     assert len(items) == 5
 
 
-@pytest.mark.django_db(transaction=True)
-def test_house_has_seats_for_every_measure():
-    its = House(SMALL)
-    busiest = sum(max(SMALL.holds, 3 * connections) for connections in SMALL.connections)
+@pytest.mark.parametrize("sizes", [SMALL, Sizes()])
+def test_halls_have_seats_for_every_measure(sizes: Sizes):
+    busiest = sum(max(sizes.holds, 3 * connections) for connections in sizes.connections)
+    of_pgbench = TURNS * CONNECTIONS * max(1, sizes.holds // 20)
 
-    pairs = its.pairs(16 * (SMALL.holds // 10) + SMALL.holds + busiest + 1)
+    assert 2 * (sizes.holds + busiest + 1) <= sizes.seats
+    assert 2 * of_pgbench <= sizes.seats
+    assert of_pgbench <= 4 * sizes.holds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_house_is_as_the_sizes_say():
+    its = House(SMALL)
+
+    pairs = its.pairs(SMALL.seats // 2)
 
     assert len({ticket for pair in pairs for ticket in pair}) == 2 * len(pairs)
     assert its.standing.tickets.available().count() == SMALL.standing > 6 * SMALL.holds

@@ -11,6 +11,7 @@ from django.test import Client
 
 from bookings.api import glance
 from bookings.models import Booking, IdempotencyKey
+from bookings.services import release_hold
 from events import locks, pictures
 from events.models import Event
 from tests.bookings.test_idempotency import key_of, post, wish
@@ -183,6 +184,23 @@ def test_refusal_that_the_cache_cannot_remember_is_kept_by_the_database(
     again = post(client, wish(event, 0))
 
     assert (first.status_code, again.status_code) == (409, 409)
+    assert again.json() == first.json()
+
+
+def test_hold_stands_though_the_cache_took_a_refusal_in_without_a_word(client, event, rival, monkeypatch):
+    remember = glance._remember
+
+    def remember_silently(*facts: Any) -> bytes:
+        remember(*facts)
+        release_hold(booking_id=rival["id"])
+        return glance.UNKNOWN
+
+    with monkeypatch.context() as patch:
+        patch.setattr(glance, "_remember", remember_silently)
+        first = post(client, wish(event, 0))
+    again = post(client, wish(event, 0))
+
+    assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()
 
 
