@@ -135,7 +135,7 @@ def test_order_whose_buyer_changed_the_address_gets_a_page_of_its_own(gateway, s
 
     assert changed.state is GatewayState.OPEN
     assert (changed.key, changed.reference == first.reference) == (order.key, False)
-    assert keys(strict_stripe.requests())[-1] == f"{order.key}-again"
+    assert keys(strict_stripe.requests())[-1] == f"{order.key}-2"
 
 
 def test_refund_has_one_key_alone(gateway, strict_stripe, authorised):
@@ -289,8 +289,17 @@ def test_answer_that_stripe_keeps_is_got_around_for_a_new_page(gateway, strict_s
     made = gateway.create(order)
 
     assert (made.state, made.key) == (GatewayState.OPEN, order.key)
-    assert keys(strict_stripe.requests()) == [order.key, order.key, f"{order.key}-again"]
+    assert keys(strict_stripe.requests()) == [order.key, order.key, f"{order.key}-2"]
     assert statuses(strict_stripe.requests()) == [500, 500, 200]
+
+
+def test_page_is_made_though_stripe_failed_and_kept_it_more_than_once(gateway, strict_stripe):
+    strict_stripe.fail("error_kept", method="POST", times=3)
+    order = make_order()
+
+    assert gateway.create(order).state is GatewayState.OPEN
+    used = list(dict.fromkeys(keys(strict_stripe.requests())))
+    assert used == [order.key, f"{order.key}-2", f"{order.key}-3"]
 
 
 @pytest.mark.parametrize("work", ["capture", "void"])
@@ -300,7 +309,7 @@ def test_answer_that_stripe_keeps_holds_no_money_up(gateway, strict_stripe, auth
     done = getattr(gateway, work)(authorised.reference, key="key-1")
 
     assert done.state.value == {"capture": "captured", "void": "voided"}[work]
-    assert keys(strict_stripe.requests(path="payment_intents")) == ["key-1", "key-1", "key-1-again"]
+    assert keys(strict_stripe.requests(path="payment_intents")) == ["key-1", "key-1", "key-1-2"]
 
 
 def test_wrong_key_of_ours_refuses_no_payment(gateway, strict_stripe, payment, settings):

@@ -39,6 +39,9 @@ LISTED_SESSION = ["data.payment_intent.latest_charge"]
 
 Written = TypeVar("Written", stripe.PaymentIntent, Session)
 
+# With two, a buyer whom Stripe failed twice could not pay for that hold any more.
+KEYS_OF_A_WRITE = 5
+
 
 class StripeGateway:
     """Takes money through Stripe. Each call ends within four seconds; see `http.py`."""
@@ -167,17 +170,19 @@ def _asking() -> Iterator[None]:
 
 
 def _write(write: Callable[[stripe.RequestOptions], Written], key: str) -> Written:
-    """Write once, under the key; under a second one where the first is taken.
+    """Write once, under the key; under the next of a few where one is taken.
 
     A key is taken for a day by a failure that Stripe keeps, or by an order with the buyer's old
     address. This is for writes alone that Stripe would not do twice under two keys: not for refunds.
     """
-    try:
-        return write({"idempotency_key": key})
-    except (stripe.IdempotencyError, stripe.APIError) as error:
-        if not isinstance(error, stripe.IdempotencyError) and not is_kept(error.headers or {}):
-            raise
-    return write({"idempotency_key": f"{key}-again"})
+    names = [key, *(f"{key}-{number}" for number in range(2, KEYS_OF_A_WRITE + 1))]
+    for name in names[:-1]:
+        try:
+            return write({"idempotency_key": name})
+        except (stripe.IdempotencyError, stripe.APIError) as error:
+            if not isinstance(error, stripe.IdempotencyError) and not is_kept(error.headers or {}):
+                raise
+    return write({"idempotency_key": names[-1]})
 
 
 def _session_params(order: PaymentOrder) -> SessionCreateParams:
