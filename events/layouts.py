@@ -25,6 +25,8 @@ Plan = tuple[datetime, int]
 BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
 # Read again when the event is changed, and this often: a changed plan of the venue moves seats too.
 LAYOUT_SECONDS = 60
+# For what is only suggested an older one does, so that nobody waits: whoever is shown numbers has it read.
+HINT_SECONDS = 2 * LAYOUT_SECONDS
 # So many seats are kept in all, at 40 to 60 bytes each in rows of twenty or more.
 LAYOUT_SEATS = 500_000
 
@@ -132,10 +134,10 @@ _layouts: OrderedDict[int, tuple[float, Plan, Layout]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def kept_layout(event_id: int, plan: Plan) -> Layout | None:
-    """The event's layout, if it was read a short while ago and is of this plan."""
+def kept_layout(event_id: int, plan: Plan, *, max_age: float = LAYOUT_SECONDS) -> Layout | None:
+    """The event's layout, if it was read no more than so many seconds ago and is of this plan."""
     read_at, of_plan, layout = _layouts.get(event_id) or (0.0, None, None)
-    is_current = of_plan == plan and time.monotonic() - read_at < LAYOUT_SECONDS
+    is_current = of_plan == plan and time.monotonic() - read_at < max_age
     return layout if is_current else None
 
 

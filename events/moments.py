@@ -25,6 +25,8 @@ MAX_AGE = 1.0
 AHEAD = 3
 # What took a second to make is kept for this many seconds if it may be, whatever changes.
 COST_FACTOR = 10
+# Seconds between two who peek and do without what grows old.
+MISS_SECONDS = 1.0
 # A hall with no more tickets than this is read each time: few can crowd it, and it is never old.
 SMALL_HALL = 400
 # So many halls are kept, small ones for hints among them; the one that was made the longest ago goes first.
@@ -56,6 +58,8 @@ class _Kept(Generic[Shown]):
     turn: threading.Lock = field(default_factory=threading.Lock)
     # When the lock cache was asked last.
     asked_at: float = 0.0
+    # When a reader who peeked was last told that there is none.
+    missed_at: float = 0.0
 
     @property
     def age(self) -> float:
@@ -112,9 +116,19 @@ class Moments(Generic[Shown]):
             kept.turn.release()
 
     def peek(self, slug: str, *, max_age: float) -> Shown | None:
-        """What is kept for the slug, if it is not older than so many seconds, as it is. Asks nothing."""
+        """What is kept for the slug, if it is not older than so many seconds, as it is. Asks nothing.
+
+        None for one reader in each second of the last half of that time, so that whoever then does without
+        has a new one made: else all would come to the end of it at once.
+        """
         kept = self._kept.get(slug)
-        return kept.shown if kept is not None and kept.age <= max_age else None
+        if kept is None or kept.age > max_age:
+            return None
+        now = time.monotonic()
+        if kept.age > max_age / 2 and now - kept.missed_at >= MISS_SECONDS:
+            kept.missed_at = now
+            return None
+        return kept.shown
 
     def has_large(self, slug: str) -> bool:
         """Whether something of a large hall is kept for the slug, of whatever age."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
-from events.layouts import BLOCKED, Layout, Place, kept_layout, layout_of
+from events.layouts import BLOCKED, HINT_SECONDS, Layout, Place, kept_layout, layout_of
 from events.models import Event, Ticket
 from events.moments import Moments
 from events.querysets import PUBLIC_STATUSES
@@ -138,7 +138,7 @@ class Picture:
     def _count_tickets(self) -> Counts:
         digits = self.snapshot.digits.encode()
         seats = []
-        for (tier_id, section), ranges in self._layout.positions.items():
+        for (tier_id, section), ranges in layout_of(self.event_id, self.plan).positions.items():
             states = b"".join(digits[positions.start : positions.stop] for positions in ranges)
             for_sale = len(states) - states.count(BLOCKED)
             seats.append(SeatCount(section, tier_id, for_sale, states.count(AVAILABLE)))
@@ -147,12 +147,12 @@ class Picture:
     @property
     def knows_its_seats(self) -> bool:
         """Whether it can say where seats are, and what is near them, without asking."""
-        return kept_layout(self.event_id, self.plan) is not None
+        return kept_layout(self.event_id, self.plan, max_age=HINT_SECONDS) is not None
 
     @property
     def _layout(self) -> Layout:
         # Not kept here: pictures of many halls are, long after somebody looked.
-        layout = kept_layout(self.event_id, self.plan)
+        layout = kept_layout(self.event_id, self.plan, max_age=HINT_SECONDS)
         if layout is None:
             with self._turn():
                 layout = layout_of(self.event_id, self.plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import BigIntegerField
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
@@ -20,6 +21,11 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     # Further keywords of JSON Schema, for rules that hold between members.
     schema_rules: ClassVar[dict[str, Any]] = {}
+
+    @cached_property
+    def _writable_fields(self) -> list[serializers.Field[Any, Any, Any, Any]]:
+        """Found once, as those that read the requests of a rush are kept (DRF looks for them each time)."""
+        return [field for field in self.fields.values() if not field.read_only]
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):

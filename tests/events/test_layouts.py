@@ -7,6 +7,7 @@ import pytest
 from events import layouts
 from events.layouts import Layout, Place, kept_layout, layout_of
 from events.models import PriceTier
+from events.pictures import picture_of
 from tests.events.clock import Clock
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
 
@@ -101,6 +102,25 @@ def test_layout_is_kept_for_its_plan_and_a_while(clock: Clock):
     assert kept_layout(event.pk, other) is None
     clock.now += 1
     assert kept_layout(event.pk, plan) is None
+
+
+def test_older_layout_does_for_hints_and_not_for_numbers(clock: Clock, django_assert_num_queries):
+    event = make_seated_event()
+    [first, *_] = ticket_ids(event)
+    picture = picture_of(event.slug)
+    assert not picture.knows_its_seats
+    layout_of(event.pk, picture.plan)
+
+    clock.now += layouts.LAYOUT_SECONDS
+    with django_assert_num_queries(0):
+        assert picture.knows_its_seats
+        assert len(picture.seats_near(first, 1, rows=0)) == 10
+    with django_assert_num_queries(1):
+        assert picture.counts.seats[0].free == 10
+    assert kept_layout(event.pk, picture.plan) is not None
+
+    clock.now += layouts.HINT_SECONDS
+    assert not picture.knows_its_seats
 
 
 def test_layout_that_was_read_the_longest_ago_goes_first(clock: Clock, monkeypatch):

@@ -52,6 +52,26 @@ def test_small_hall_is_made_for_each_reader(clock: Clock):
     assert [shown.read("hall", paint).number for _ in range(3)] == [1, 2, 3]
 
 
+def test_one_who_peeks_in_each_second_does_without_what_grows_old(clock: Clock):
+    shown, paint = Moments[Shown](), Painter(clock)
+    shown.read("hall", paint)
+
+    def peek() -> list[bool]:
+        return [shown.peek("hall", max_age=30) is not None for _ in range(3)]
+
+    clock.now += 15
+    assert peek() == [True, True, True]
+    clock.now += 0.5
+    assert peek() == [False, True, True]
+    clock.now += 0.75
+    assert peek() == [True, True, True]
+    clock.now += 0.25
+    assert peek() == [False, True, True]
+    clock.now += 14
+    assert peek() == [False, False, False]
+    assert paint.made == 1
+
+
 def test_large_hall_is_made_once_for_all_until_it_is_due(clock: Clock):
     shown, paint = Moments[Shown](), Painter(clock)
     paint.seconds = COST
