@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 
 from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,6 +22,7 @@ from bookings.exceptions import TicketsUnavailable
 from bookings.models import IDEMPOTENCY_LIFETIME
 from bookings.services import suggest_near
 from events import locks
+from events.api.views import as_json
 from events.pictures import Picture, kept_picture_of
 
 LIFETIME_SECONDS = int(IDEMPOTENCY_LIFETIME.total_seconds())
@@ -106,7 +106,7 @@ def _refusal_of(wish: Wish, refuse: Refuse) -> HttpResponse | None:
         return None
     suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
     answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
-    body = JSONRenderer().render(answer.data)
+    body = as_json(answer.data)
     headers = {**answer.headers, "Content-Type": answer.content_type}
     return HttpResponse(body, status=answer.status_code, headers=headers)
 

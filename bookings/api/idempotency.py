@@ -19,13 +19,13 @@ from django.http.request import HttpHeaders
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from bookings.exceptions import BoxOfficeError, GatewayUnavailable, InvalidTickets
 from bookings.models import IDEMPOTENCY_LIFETIME, IdempotencyKey
 from events.api.parameters import InvalidParameter
+from events.api.views import as_json
 from events.statements import execute
 
 HEADER = "Idempotency-Key"
@@ -190,7 +190,7 @@ def keep_answer(request: Request, caller: str, key: str, answer: Response | None
         "fingerprint": fingerprint(request),
         "status": None if answer is None else str(answer.status_code),
         # As it was sent, to the last digit of its times.
-        "body": None if answer is None else JSONRenderer().render(answer.data).decode(),
+        "body": None if answer is None else as_json(answer.data).decode(),
     }
     kept = execute(KEEP, values).fetchone()
     if kept is None:
