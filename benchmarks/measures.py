@@ -73,20 +73,22 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
         expect(outcome, 409)
         return outcome
 
-    limits, seated = [], Outcome()
+    limits, seated, refused = [], Outcome(), Outcome()
     for turn in range(TURNS):
+        pairs = taken[turn::TURNS]
         limits.append(_writes_per_second(its, turn))
-        seated += play(address, CONNECTIONS, each_once(its.holds(taken[turn::TURNS])))
+        seated += play(address, CONNECTIONS, each_once(its.holds(pairs)))
+        expect(seated, 201)
+        # The first refusals of a worker have the database asked, and the hall looked at for all who follow.
+        refuse(pairs[:1] * 64)
+        refused += refuse(pairs)
     limit = statistics.harmonic_mean(limits)
-    expect(seated, 201)
     report.limit("pgbench, the same writes", limit)
     report.add("hold of 2 seats", seated, limit, "pgbench", 0.20)
-    # The first refusals of a worker have the database asked, and the hall looked at for all who follow.
-    refuse(taken[:1] * 64)
-    before = database.transactions()
-    refused = refuse(taken)
-    statements = database.transactions() - before
     report.add("refused hold, a guest", refused, seated.rate, "seated hold", 3.0)
+    before = database.transactions()
+    refuse(taken)
+    statements = database.transactions() - before
     report.bound("statements that it costs", statements, its.sizes.holds, "the refused holds", 0.01)
     return seated
 

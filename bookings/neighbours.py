@@ -15,7 +15,8 @@ from events.pictures import SeatState
 from events.querysets import current_status
 
 # How many rows before and behind a lost seat are near it, and how many still count as near.
-ROWS_NEAR = (1, 5)
+ROWS_NEAR = 1
+ROWS_STILL_NEAR = 5
 
 
 class Choice(NamedTuple):

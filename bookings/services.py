@@ -38,7 +38,14 @@ from bookings.models import (
     hash_secret,
     make_access_token,
 )
-from bookings.neighbours import ROWS_NEAR, choose_neighbours, choose_scattered, free_seats, without_locked
+from bookings.neighbours import (
+    ROWS_NEAR,
+    ROWS_STILL_NEAR,
+    choose_neighbours,
+    choose_scattered,
+    free_seats,
+    without_locked,
+)
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
 from bookings.reserving import (
@@ -50,6 +57,7 @@ from bookings.reserving import (
     reserve_tickets,
 )
 from events import locks
+from events.layouts import Place
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, recent_picture_of
 from events.querysets import current_status
@@ -251,27 +259,42 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
     return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
 
 
-def suggest_near(picture: Picture, quantity: int, lost: Collection[int]) -> list[int]:
+def suggest_near(
+    picture: Picture, quantity: int, lost: Collection[int], *, looked_at: Collection[int] = ()
+) -> list[int]:
     """So many seats side by side near the first that is lost, free in the picture and not locked now.
 
-    Empty where there are none. Asks the database for nothing where the picture knows its seats.
+    Others than were suggested lately, while there are others: of hundreds who are refused in the same
+    moment, all that are sent to one seat but one are refused again. Which of `looked_at` are locked has
+    been noted in the picture. Empty where there are none. Asks the database for nothing where the
+    picture knows its seats.
     """
     first = picture.seat_of(min(lost))
     if first is None:
         return []
     picture.note_locked(lost)
-    near = (first.row_index, first.place)
+    seen = set(looked_at)
     # Mostly there is something in the next rows, which are quickly looked through.
-    for rows in ROWS_NEAR:
-        seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
-        free = [seat.ticket_id for seat in seats if seat.is_free]
-        if locked := locks.locked_among(picture.event_id, free):
-            # What is learned here need not be asked for the next who is refused.
-            picture.note_locked(locked)
-            seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
-        if chosen := choose_neighbours(seats, quantity, near=near):
+    for rows in (ROWS_NEAR, ROWS_STILL_NEAR):
+        if chosen := _choose_near(picture, quantity, first, rows, seen):
             return chosen
+    if picture.suggest_again(first.ticket_id, rows=ROWS_STILL_NEAR):
+        return _choose_near(picture, quantity, first, ROWS_STILL_NEAR, seen)
     return []
+
+
+def _choose_near(picture: Picture, quantity: int, first: Place, rows: int, seen: set[int]) -> list[int]:
+    """The seats of `suggest_near` in so many rows; adds those whose locks were looked at to `seen`."""
+    seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
+    unseen = [seat.ticket_id for seat in seats if seat.is_free and seat.ticket_id not in seen]
+    if locked := locks.locked_among(picture.event_id, unseen):
+        # What is learned here need not be asked for the next who is refused.
+        picture.note_locked(locked)
+        seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
+    seen.update(unseen)
+    chosen = choose_neighbours(seats, quantity, near=(first.row_index, first.place)) or []
+    picture.note_suggested(chosen)
+    return chosen
 
 
 def _keep_locks_after_commit(booking: Booking, ticket_ids: Sequence[int], *, ends: float) -> None:

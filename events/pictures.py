@@ -31,6 +31,8 @@ FIND_EVENT = """
 """
 AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
 RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
+# Among a picture's hints alone: free, and offered to somebody already.
+SUGGESTED = b"?"
 # Seconds. So old may a picture be from which something is only suggested.
 HINT_AGE = 30.0
 
@@ -57,7 +59,7 @@ class Picture:
         self.plan = (updated_at, len(snapshot.digits))
         self._made: dict[str, Any] = {}
         self._changes: dict[str, list[tuple[int, int]]] = {}
-        # The picture's digits, less what was seen to be locked since.
+        # The picture's digits, less what was seen to be locked since, and what was suggested.
         self._hints = bytearray(snapshot.digits, "ascii")
         self._lock = threading.RLock()
 
@@ -122,9 +124,30 @@ class Picture:
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:
         """Have `seats_near` take these for gone, for as long as this picture is kept."""
+        self._note(ticket_ids, RESERVED)
+
+    def note_suggested(self, ticket_ids: Iterable[int]) -> None:
+        """The same, until `suggest_again`: whoever is refused next is offered others."""
+        self._note(ticket_ids, SUGGESTED)
+
+    def suggest_again(self, ticket_id: int, *, rows: int) -> bool:
+        """Forget what was suggested around a ticket's seat, as in `seats_near`; whether anything was."""
+        seat = self.seat_of(ticket_id)
+        found = [
+            position
+            for row in (self._layout.near(seat, rows) if seat else ())
+            if SUGGESTED in row.states_in(self._hints)
+            for position in row.positions
+            if self._hints[position : position + 1] == SUGGESTED
+        ]
+        for position in found:
+            self._hints[position] = AVAILABLE[0]
+        return bool(found)
+
+    def _note(self, ticket_ids: Iterable[int], hint: bytes) -> None:
         for seat in filter(None, map(self.seat_of, ticket_ids)):
             if seat.position < len(self._hints):
-                self._hints[seat.position] = RESERVED[0]
+                self._hints[seat.position] = hint[0]
 
     def seat_of(self, ticket_id: int) -> Place | None:
         """Where a ticket's seat is, or None where it has none or is not the event's."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple, cast
 
-from django.http import HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,6 +19,7 @@ from bookings.api.idempotency import Perform, Refuse, fingerprint, read_key, rep
 from bookings.api.serializers import HOLD
 from bookings.exceptions import TicketsUnavailable
 from bookings.models import IDEMPOTENCY_LIFETIME
+from bookings.neighbours import ROWS_NEAR
 from bookings.services import suggest_near
 from events import locks
 from events.api.views import as_json
@@ -40,7 +40,7 @@ class Wish(NamedTuple):
     tickets: list[int]
 
 
-def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perform) -> HttpResponse:
+def refuse_or(request: Request, *, caller: str, refuse: Refuse, otherwise: Perform) -> Response:
     """The refusal of a request whose tickets are locked; what `otherwise` answers where none is.
 
     `refuse` makes the answer for a `TicketsUnavailable`; `otherwise` asks the database, and keeps its
@@ -96,19 +96,25 @@ def _is_valid(request: Request) -> bool:
     return True
 
 
-def _refusal_of(wish: Wish, refuse: Refuse) -> HttpResponse | None:
+def _refusal_of(wish: Wish, refuse: Refuse) -> Response | None:
     """The refusal for what is locked; None where nothing is, or something comes before it.
 
     Written out here, once for the caller and for whoever asks again.
     """
-    taken = sorted(locks.locked_among(wish.picture.event_id, wish.tickets))
+    picture, quantity = wish.picture, len(wish.tickets)
+    # The seats nearby are looked at together with those that are wanted: a refusal mostly suggests some.
+    near = picture.seats_near(min(wish.tickets), quantity, rows=ROWS_NEAR)
+    looked_at = [*wish.tickets, *(seat.ticket_id for seat in near if seat.is_free)]
+    locked = locks.locked_among(picture.event_id, looked_at)
+    taken = sorted(locked.intersection(wish.tickets))
     if not taken or not _can_refuse(wish, taken):
         return None
-    suggestion = suggest_near(wish.picture, len(wish.tickets), taken)
+    picture.note_locked(locked)
+    suggestion = suggest_near(picture, quantity, taken, looked_at=looked_at)
     answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
-    body = as_json(answer.data)
-    headers = {**answer.headers, "Content-Type": answer.content_type}
-    return HttpResponse(body, status=answer.status_code, headers=headers)
+    answer.content = as_json(answer.data)
+    answer.headers["Content-Type"] = str(answer.content_type)
+    return answer
 
 
 def _can_refuse(wish: Wish, taken: list[int]) -> bool:
@@ -135,9 +141,9 @@ def _remember(name: str | None, what: bytes) -> bytes | None:
     return UNKNOWN if known is None else cast("bytes | None", known[0])
 
 
-def _note(request: Request, refusal: HttpResponse) -> bytes:
+def _note(request: Request, refusal: Response) -> bytes:
     """The refusal, and what it was the answer to."""
-    return fingerprint(request).encode() + refusal.content
+    return fingerprint(request).encode() + bytes(refusal.content)
 
 
 def _replay(request: Request, note: bytes) -> Response:

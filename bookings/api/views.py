@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -133,7 +132,7 @@ class BookingListView(StrictParameters, ListAPIView[Booking]):
             "x-problems": ["tickets_unavailable", "not_on_sale", "limit_exceeded"],
         },
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Response:
         account = account_of(request)
         address = network_of(request)
         # Guests behind one address are told apart by their programs, as far as that goes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -37,13 +38,17 @@ def event() -> Event:
 def rival(event: Event) -> dict[str, Any]:
     """The booking of the first two seats, by another guest; the hall was looked at after it."""
     held: dict[str, Any] = post(Client(), wish(event, 0, 1), key="rival", **{"User-Agent": "rival"}).json()
-    assert post(Client(), wish(event, 0), key=None).status_code == 409
+    assert pictures.recent_picture_of(event.slug).seat_of(ticket_ids(event)[0])
     return held
 
 
 def release(booking: dict[str, Any]) -> None:
     token = {"X-Booking-Token": booking["access_token"]}
     assert Client().delete(f"/api/v1/bookings/{booking['id']}/", headers=token).status_code == 204
+
+
+def without_suggestion(refused: Any) -> dict[str, Any]:
+    return {name: value for name, value in refused.json().items() if name != "suggestion"}
 
 
 def test_refusal_asks_the_database_nothing(client, event, rival, django_assert_num_queries):
@@ -67,7 +72,7 @@ def test_first_refusal_of_a_process_takes_the_picture_for_the_next(client, event
     first = post(client, wish(event, 1, 2), key="one")
     second = post(client, wish(event, 1, 2), key="two")
 
-    assert first.json() == second.json()
+    assert without_suggestion(first) == without_suggestion(second)
     assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"rival", "one"}
 
 
@@ -80,10 +85,11 @@ def test_old_picture_is_not_believed(client, event, rival, monkeypatch):
 
 def test_account_is_told_the_same_by_the_database(client, event, rival):
     account = make_user()
-    as_guest = post(client, wish(event, 1, 2)).json()
-    as_account = post(client, wish(event, 1, 2), **key_of(account)).json()
+    as_guest = post(client, wish(event, 1, 2))
+    as_account = post(client, wish(event, 1, 2), **key_of(account))
 
-    assert as_guest == as_account
+    assert without_suggestion(as_guest) == without_suggestion(as_account)
+    assert len({*as_guest.json()["suggestion"], *as_account.json()["suggestion"]}) == 4
 
 
 def test_refusal_stands_for_its_key_when_the_tickets_are_free_again(client, event, rival):
@@ -255,6 +261,26 @@ def test_suggestion_is_of_what_nobody_took_since_the_picture(client, event, riva
     assert not set(instead) & {*near, *ids[:2]}
 
 
+def test_those_who_are_refused_in_the_same_moment_are_sent_to_different_seats(client, event, rival):
+    """And from the beginning again once each was suggested, for as long as they are free."""
+    ids = ticket_ids(event)
+    free = len(ids) - 2
+    refusals = [post(client, wish(event, 0), key=str(number)).json() for number in range(2 * free)]
+    suggested = [refusal["suggestion"][0] for refusal in refusals]
+
+    assert suggested[0] == ids[2]
+    assert set(suggested[:free]) == set(ids[2:])
+    assert set(suggested[free:]) == set(ids[2:])
+
+
+def test_seat_that_is_left_is_suggested_to_everybody(client, event, rival):
+    ids = ticket_ids(event)
+    locks.keep(event.pk, ids[2:-1], rival["id"], milliseconds=60_000)
+
+    refusals = [post(client, wish(event, 0), key=str(number)).json() for number in range(3)]
+    assert [refusal["suggestion"] for refusal in refusals] == [ids[-1:]] * 3
+
+
 def test_guest_without_a_key_leaves_nothing(client, event, rival):
     refused = post(client, wish(event, 0), key=None)
 
@@ -289,14 +315,21 @@ def test_general_admission_by_its_tickets_is_the_databases(client):
     assert refused.json()["suggestion"] == ids[1:2]
 
 
-def test_suggestion_asks_the_cache_once_for_each_block_of_rows(client, event, rival, monkeypatch):
-    """However much of what the picture shows as free was locked since."""
-    locks.keep(event.pk, ticket_ids(event), rival["id"], milliseconds=60_000)
-    asked = []
+def test_refusal_asks_the_cache_about_each_seat_once(client, monkeypatch):
+    """About what is wanted and the rows beside it together, and about the rows behind those."""
+    event = make_seated_event(rows=9, seats=4, max_tickets_per_booking=4)
+    ids = ticket_ids(event)
+    assert pictures.recent_picture_of(event.slug).seat_of(ids[0])
+    locks.keep(event.pk, ids, uuid4(), milliseconds=60_000)
+    asked: list[list[int]] = []
     locked_among = locks.locked_among
-    monkeypatch.setattr(locks, "locked_among", lambda *facts: asked.append(1) or locked_among(*facts))
 
+    def spy(event_id: int, ticket_ids: list[int]) -> frozenset[int]:
+        asked.append(sorted(ticket_ids))
+        return locked_among(event_id, ticket_ids)
+
+    monkeypatch.setattr(locks, "locked_among", spy)
     refused = post(client, wish(event, 0))
+
     assert "suggestion" not in refused.json()
-    # First about what is wanted.
-    assert len(asked) == 1 + 2
+    assert [sorted({*some}) for some in asked] == [ids[:8], [], ids[8:24]]
