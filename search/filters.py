@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import django_filters
 from django import forms
-from django.core.validators import RegexValidator
+from django.core.validators import EMPTY_VALUES, RegexValidator
 from django.db.models import Exists, F, FloatField, OuterRef, Q, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import ASin, Cos, Least, Now, Power, Radians, Sin, Sqrt
@@ -110,6 +110,10 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         for name, narrow in self.filters.items():
             queryset = narrow.filter(queryset, self.form.cleaned_data[name])
         return queryset if self.asks_for_the_past() else queryset.upcoming()
+
+    def narrows_nothing(self) -> bool:
+        """Whether no parameter is given that any event could fail to meet."""
+        return all(self.form.cleaned_data[name] in EMPTY_VALUES for name in self.filters)
 
     def asks_for_the_past(self) -> bool:
         bounds = self.form.cleaned_data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db import connection
@@ -17,7 +18,7 @@ from events.models import Event
 from search.cursors import Cursor, Order
 from search.filters import EventFilter
 from search.index import TextQuery, text_rank
-from search.spelling import correct_typing
+from search.spelling import Statement, correct_typing
 
 if TYPE_CHECKING:
     from events.querysets import EventQuerySet
@@ -95,15 +96,15 @@ def search_events(asked: EventFilter) -> SearchResult:
     corrected; `did_you_mean` then says which words the events were found by.
     """
     wishes = asked.form.cleaned_data
-    matching, text = asked.qs, wishes["q"]
-    columns = _facet_columns(matching)
-    count, facets = _count(columns, text)
+    text = wishes["q"]
+    matching = _matching_all() if asked.narrows_nothing() else _matching(asked)
+    count, facets = _count(matching, text)
     did_you_mean = None
     if text and not count and (corrected := correct_typing(text, matching)):
-        count, facets = _count(columns, corrected)
+        count, facets = _count(matching, corrected)
         if count:
             text = did_you_mean = corrected
-    page = _Page.of(_with_text(matching, text), text, wishes) if count else _Page()
+    page = _Page.of(_with_text(asked.qs, text), text, wishes) if count else _Page()
     return SearchResult(
         events=page.events,
         next=page.next,
@@ -180,20 +181,25 @@ def _relevance(text: str, as_of: datetime) -> Combinable:
     return text_rank(text) / (1.0 + days / float(HALF_LIFE_DAYS))
 
 
-def _facet_columns(matching: EventQuerySet) -> tuple[str, tuple[Any, ...]]:
-    """The statement that has what facets are made of, and its parameters. Built once for both tries."""
-    columns = matching.order_by().values_list(
+def _matching(asked: EventFilter) -> Statement:
+    """The events that may be found, whatever the words, with what facets are made of."""
+    columns = asked.qs.order_by().values_list(
         "pk", "starts_at", "category__slug", "category__name", "venue__city", "venue__country"
     )
-    return columns.query.sql_with_params()
+    return Statement(*columns.query.sql_with_params())
 
 
-def _count(columns: tuple[str, tuple[Any, ...]], text: str) -> tuple[int, Facets]:
-    """How many events have the text, of those whose `_facet_columns` these are, and their facets."""
-    matching, parameters = columns
-    statement = FACETS.format(matching=matching, with_text=WITH_TEXT if text else "")
+@cache
+def _matching_all() -> Statement:
+    """The same where nothing is asked for but words, as most do; writing it takes longer than all else."""
+    return _matching(EventFilter({}, queryset=Event.objects.all()))
+
+
+def _count(matching: Statement, text: str) -> tuple[int, Facets]:
+    """How many of the events have the text, and their facets."""
+    statement = FACETS.format(matching=matching.sql, with_text=WITH_TEXT if text else "")
     with connection.cursor() as database:
-        database.execute(statement, [*parameters, text] if text else parameters)
+        database.execute(statement, [*matching.parameters, text] if text else matching.parameters)
         rows = database.fetchall()
     facets: Facets = {"category": [], "city": [], "month": []}
     total = 0

@@ -6,12 +6,9 @@ import difflib
 import re
 import unicodedata
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 from django.db import connection
-
-if TYPE_CHECKING:
-    from events.querysets import EventQuerySet
 
 WORD = re.compile(r"\w+")
 # A person types few words, and short ones are near to everything.
@@ -24,15 +21,16 @@ MIN_LIKENESS = 0.65
 # they have no say in which word is the nearest. The words of all events are read only where a
 # typed one is unknown.
 SIMILAR_WORDS = """
-    WITH vocabulary AS MATERIALIZED (
+    WITH matching (id) AS NOT MATERIALIZED ({matching}),
+    vocabulary AS MATERIALIZED (
         SELECT DISTINCT word FROM search_searchdocument, unnest(string_to_array(names, ' ')) AS word
-        WHERE event_id IN ({matching})
+        WHERE event_id IN (SELECT id FROM matching)
     ),
     unknown AS MATERIALIZED (
         SELECT typed FROM unnest(%s::text[]) AS typed
         WHERE NOT EXISTS (
             SELECT FROM search_searchdocument
-            WHERE vector @@ search_query(typed, false) AND event_id IN ({matching})
+            WHERE vector @@ search_query(typed, false) AND event_id IN (SELECT id FROM matching)
         )
     )
     SELECT typed, word FROM unknown CROSS JOIN LATERAL (
@@ -44,8 +42,15 @@ SIMILAR_WORDS = """
 """
 
 
-def correct_typing(text: str, matching: EventQuerySet) -> str | None:
-    """`text` with unknown words replaced by words of events in `matching`; None where none is near.
+class Statement(NamedTuple):
+    """Events as SQL, whose first column is their `id`, with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
+
+def correct_typing(text: str, matching: Statement) -> str | None:
+    """`text` with unknown words replaced by words of the events; None where none is near.
 
     Only the names of those events are looked at, so that no draft gives a word away.
     """
@@ -56,12 +61,11 @@ def correct_typing(text: str, matching: EventQuerySet) -> str | None:
     return WORD.sub(lambda found: corrections.get(found[0], found[0]), text)
 
 
-def _corrections(typed_words: list[str], matching: EventQuerySet) -> dict[str, str]:
+def _corrections(typed_words: list[str], matching: Statement) -> dict[str, str]:
     """For each word that no event has, the nearest that one has, where any is near; in one statement."""
-    sql, parameters = matching.order_by().values("pk").query.sql_with_params()
     similar: defaultdict[str, list[str]] = defaultdict(list)
     with connection.cursor() as database:
-        database.execute(SIMILAR_WORDS.format(matching=sql), [*parameters, typed_words, *parameters])
+        database.execute(SIMILAR_WORDS.format(matching=matching.sql), [*matching.parameters, typed_words])
         for typed, word in database.fetchall():
             similar[typed].append(word)
     return {
