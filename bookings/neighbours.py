@@ -5,13 +5,14 @@ A choice that leaves a single seat alone between others is the last resort, as n
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from events.layouts import Run
 from events.models import PriceTier
-from events.pictures import SeatState
 from events.querysets import current_status
 
 # How many rows before and behind a lost seat are near it, and how many still count as near.
@@ -19,14 +20,29 @@ ROWS_NEAR = 1
 ROWS_STILL_NEAR = 5
 
 
+class SeatState(NamedTuple):
+    """A seat that is sold, and whether it is free; `place` counts along the row, aisles leave a gap."""
+
+    ticket_id: int
+    section: str
+    row_index: int
+    place: int
+    is_free: bool
+
+
 class Choice(NamedTuple):
-    """Seats side by side, with what is against them; the smallest is the best."""
+    """Seats side by side, from `place` on, with what is against them; the smallest is the best."""
 
     orphans: int
     distance: float
     row_index: int
     section: str
-    ticket_ids: tuple[int, ...]
+    place: int
+    run: Run
+
+    def ticket_ids(self, quantity: int) -> list[int]:
+        start = self.place - self.run.place
+        return list(self.run.ticket_ids[start : start + quantity])
 
 
 def free_seats(tier: PriceTier) -> list[SeatState]:
@@ -49,23 +65,38 @@ def without_locked(seats: Sequence[SeatState], locked: Collection[int]) -> list[
     ]
 
 
-def choose_neighbours(
-    seats: Sequence[SeatState], quantity: int, *, near: tuple[int, int] | None = None, among_best: int = 1
-) -> list[int] | None:
-    """The ticket ids of the best `quantity` free seats side by side, or None.
+def free_runs(seats: Sequence[SeatState]) -> Iterator[Run]:
+    """The free ones among all seats, which are in the order of section, row and place, by how they stand."""
+    for (section, row_index), row in itertools.groupby(
+        seats, key=lambda seat: (seat.section, seat.row_index)
+    ):
+        in_row = list(row)
+        middle = (in_row[0].place + in_row[-1].place) / 2
+        free = [seat for seat in in_row if seat.is_free]
+        # Along a run the place and its number among the free seats grow alike.
+        for _, run in itertools.groupby(enumerate(free), key=lambda pair: pair[1].place - pair[0]):
+            side_by_side = [seat for _, seat in run]
+            ids = [seat.ticket_id for seat in side_by_side]
+            yield Run(section, row_index, middle, side_by_side[0].place, ids)
 
-    `seats` must be in the order of section, row and place. "Best" is the fewest single seats left
-    over, then the front rows and the middle of a row, or whatever is closest to `near`, a pair
-    of row index and place. With `among_best` above one, a random one of that many best.
+
+def choose_neighbours(
+    runs: Iterable[Run], quantity: int, *, near: tuple[int, int] | None = None, among_best: int = 1
+) -> list[int] | None:
+    """The ticket ids of the best `quantity` seats side by side in these runs, or None.
+
+    "Best" is the fewest single seats left over, then the front rows and the middle of a row, or whatever
+    is closest to `near`, a pair of row index and place. With `among_best` above one, a random one of
+    that many best.
     """
     choices: list[Choice] = []
-    for row in _rows(seats, near):
-        if near is not None and len(choices) == among_best and choices[-1] < _best_of(row, near):
+    for run in runs if near is None else sorted(runs, key=lambda run: abs(run.row_index - near[0])):
+        if near is not None and len(choices) == among_best and choices[-1] < _best_of(run, near):
             break
-        choices = sorted([*choices, *_choices(row, quantity, near)])[:among_best]
+        choices = heapq.nsmallest(among_best, itertools.chain(choices, _choices(run, quantity, near)))
     if not choices:
         return None
-    return list(random.choice(choices).ticket_ids)  # noqa: S311  # Spreads buyers; no secret.
+    return random.choice(choices).ticket_ids(quantity)  # noqa: S311  # Spreads buyers; no secret.
 
 
 def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | None:
@@ -78,45 +109,18 @@ def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | N
     return min(windows, key=lambda window: index[window[-1]] - index[window[0]])
 
 
-def _rows(seats: Sequence[SeatState], near: tuple[int, int] | None) -> list[list[SeatState]]:
-    """The seats by their rows, those that are closest to `near` first."""
-    by_row = itertools.groupby(seats, key=lambda seat: (seat.section, seat.row_index))
-    rows = [list(row) for _, row in by_row]
-    if near is not None:
-        rows.sort(key=lambda row: abs(row[0].row_index - near[0]))
-    return rows
-
-
-def _best_of(row: Sequence[SeatState], near: tuple[int, int]) -> Choice:
+def _best_of(run: Run, near: tuple[int, int]) -> tuple[int, int]:
     """What no choice of this row, or of one that is further away, is better than."""
-    return Choice(0, 2 * abs(row[0].row_index - near[0]), 0, "", ())
+    return 0, 2 * abs(run.row_index - near[0])
 
 
-def _choices(row: Sequence[SeatState], quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
-    section, row_index = row[0].section, row[0].row_index
-    middle = (row[0].place + row[-1].place) / 2
-    for run in _runs(row):
-        for start in range(len(run) - quantity + 1):
-            window = run[start : start + quantity]
-            centre = (window[0].place + window[-1].place) / 2
-            if near is None:
-                distance = 2 * row_index + abs(centre - middle)
-            else:
-                distance = 2 * abs(row_index - near[0]) + abs(centre - near[1])
-            left_over = (start, len(run) - quantity - start)
-            yield Choice(
-                left_over.count(1), distance, row_index, section, tuple(seat.ticket_id for seat in window)
-            )
-
-
-def _runs(row: Sequence[SeatState]) -> Iterator[list[SeatState]]:
-    """The stretches of free seats without a gap between them."""
-    run: list[SeatState] = []
-    for seat in row:
-        if run and (not seat.is_free or seat.place != run[-1].place + 1):
-            yield run
-            run = []
-        if seat.is_free:
-            run.append(seat)
-    if run:
-        yield run
+def _choices(run: Run, quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
+    row_index, to_row, to_place = run.row_index, run.row_index, run.middle
+    if near is not None:
+        to_row, to_place = abs(row_index - near[0]), near[1]
+    last = len(run.ticket_ids) - quantity
+    for start in range(last + 1):
+        place = run.place + start
+        orphans = (start == 1) + (last - start == 1)
+        distance = 2 * to_row + abs(place + (quantity - 1) / 2 - to_place)
+        yield Choice(orphans, distance, row_index, run.section, place, run)

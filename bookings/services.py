@@ -43,6 +43,7 @@ from bookings.neighbours import (
     ROWS_STILL_NEAR,
     choose_neighbours,
     choose_scattered,
+    free_runs,
     free_seats,
     without_locked,
 )
@@ -154,7 +155,7 @@ def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer)
     for attempt in range(CHOICE_ATTEMPTS):
         free = without_locked(free_seats(tier), locks.locked_ticket_ids(event.pk) or ())
         # After a collision the very best seats are where everybody looks: spread out.
-        chosen = choose_neighbours(free, quantity, among_best=1 + 4 * attempt)
+        chosen = choose_neighbours(free_runs(free), quantity, among_best=1 + 4 * attempt)
         if chosen is None:
             # What is left of a draft is nobody's business.
             check_on_sale(event)
@@ -285,14 +286,14 @@ def suggest_near(
 
 def _choose_near(picture: Picture, quantity: int, first: Place, rows: int, seen: set[int]) -> list[int]:
     """The seats of `suggest_near` in so many rows; adds those whose locks were looked at to `seen`."""
-    seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
-    unseen = [seat.ticket_id for seat in seats if seat.is_free and seat.ticket_id not in seen]
+    runs = picture.runs_near(first.ticket_id, quantity, rows=rows)
+    unseen = list({pk for run in runs for pk in run.ticket_ids}.difference(seen))
     if locked := locks.locked_among(picture.event_id, unseen):
         # What is learned here need not be asked for the next who is refused.
         picture.note_locked(locked)
-        seats = picture.seats_near(first.ticket_id, quantity, rows=rows)
+        runs = picture.runs_near(first.ticket_id, quantity, rows=rows)
     seen.update(unseen)
-    chosen = choose_neighbours(seats, quantity, near=(first.row_index, first.place)) or []
+    chosen = choose_neighbours(runs, quantity, near=(first.row_index, first.place)) or []
     picture.note_suggested(chosen)
     return chosen
 

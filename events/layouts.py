@@ -6,12 +6,13 @@ and no object of its own. Nothing is decided by it: a hold asks the rows.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from events.statements import execute
 Plan = tuple[datetime, int]
 
 BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
+FREE = re.compile(DIGITS[Ticket.Status.AVAILABLE].encode() + b"+")
 # Read again when the event is changed, and this often: a changed plan of the venue moves seats too.
 LAYOUT_SECONDS = 60
 # For what is only suggested an older one does, so that nobody waits: whoever is shown numbers has it read.
@@ -53,6 +55,17 @@ class Place(NamedTuple):
     position: int
 
 
+class Run(NamedTuple):
+    """Free seats side by side in one row, the first at `place`, in its order."""
+
+    section: str
+    row_index: int
+    # Of the whole row, in places.
+    middle: float
+    place: int
+    ticket_ids: Sequence[int]
+
+
 class SeatRow(NamedTuple):
     """The seats of one tier in one row: of each its numbers, in the order of the row."""
 
@@ -77,6 +90,26 @@ class SeatRow(NamedTuple):
                 len(self.positions), BLOCKED
             )
         return b"".join(digits[position : position + 1] or BLOCKED for position in self.positions)
+
+    def free_runs(self, digits: bytearray) -> Iterator[Run]:
+        """The free seats, by how they stand side by side; an aisle parts them like one that is taken."""
+        middle = (self.places[0] + self.places[-1]) / 2
+        for found in FREE.finditer(self.states_in(digits)):
+            start, stop = found.span()
+            while start < stop:
+                end = self._end_of_run(start, stop)
+                yield Run(
+                    self.section, self.row_index, middle, self.places[start], self.ticket_ids[start:end]
+                )
+                start = end
+
+    def _end_of_run(self, start: int, stop: int) -> int:
+        """Behind the last seat, `stop` at the latest, up to which no place is left out."""
+        places = self.places
+        # No two seats have one place.
+        if places[stop - 1] - places[start] == stop - 1 - start:
+            return stop
+        return next(index for index in range(start + 1, stop) if places[index] != places[index - 1] + 1)
 
 
 class Layout:

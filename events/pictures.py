@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
-from events.layouts import BLOCKED, HINT_SECONDS, Layout, Place, kept_layout, layout_of
+from events.layouts import BLOCKED, HINT_SECONDS, Layout, Place, Run, kept_layout, layout_of
 from events.models import Event, Ticket
 from events.moments import Moments
 from events.querysets import PUBLIC_STATUSES
@@ -35,16 +35,6 @@ RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
 SUGGESTED = b"?"
 # Seconds. So old may a picture be from which something is only suggested.
 HINT_AGE = 30.0
-
-
-class SeatState(NamedTuple):
-    """A seat that is sold, and whether it is free; `place` counts along the row, aisles leave a gap."""
-
-    ticket_id: int
-    section: str
-    row_index: int
-    place: int
-    is_free: bool
 
 
 class Picture:
@@ -103,27 +93,22 @@ class Picture:
                 self._changes[version] = changes
         return changes
 
-    def seats_near(self, ticket_id: int, quantity: int, *, rows: int) -> list[SeatState]:
-        """The seats around a ticket's where so many may be free side by side, in the order of row and place.
+    def runs_near(self, ticket_id: int, quantity: int, *, rows: int) -> list[Run]:
+        """Where so many seats or more are free side by side around a ticket's, by row and place.
 
-        Those of its tier and section, in its own row and in `rows` before and behind it, but for rows
-        that have no room. Empty for general admission, and for what is no ticket of the event. What is
-        free here may be gone by now: a hold of it decides. The first call reads where the seats are, in
-        one statement, unless that is known from an earlier picture.
+        Of its tier and section, in its own row and in `rows` before and behind it. Empty for general
+        admission, and for what is no ticket of the event. What is free here may be gone by now: a hold of
+        it decides. The first call reads where the seats are, in one statement, unless that is known from
+        an earlier picture.
         """
         seat = self.seat_of(ticket_id)
         if seat is None:
             return []
-        room = AVAILABLE * quantity
-        return [
-            SeatState(ticket_id, row.section, row.row_index, place, state == AVAILABLE[0])
-            for row in self._layout.near(seat, rows)
-            if room in (states := row.states_in(self._hints))
-            for ticket_id, place, state in zip(row.ticket_ids, row.places, states, strict=True)
-        ]
+        runs = (run for row in self._layout.near(seat, rows) for run in row.free_runs(self._hints))
+        return [run for run in runs if len(run.ticket_ids) >= quantity]
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:
-        """Have `seats_near` take these for gone, for as long as this picture is kept."""
+        """Have `runs_near` take these for gone, for as long as this picture is kept."""
         self._note(ticket_ids, RESERVED)
 
     def note_suggested(self, ticket_ids: Iterable[int]) -> None:
@@ -131,7 +116,7 @@ class Picture:
         self._note(ticket_ids, SUGGESTED)
 
     def suggest_again(self, ticket_id: int, *, rows: int) -> bool:
-        """Forget what was suggested around a ticket's seat, as in `seats_near`; whether anything was."""
+        """Forget what was suggested around a ticket's seat, as in `runs_near`; whether anything was."""
         seat = self.seat_of(ticket_id)
         found = [
             position

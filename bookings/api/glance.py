@@ -103,8 +103,8 @@ def _refusal_of(wish: Wish, refuse: Refuse) -> Response | None:
     """
     picture, quantity = wish.picture, len(wish.tickets)
     # The seats nearby are looked at together with those that are wanted: a refusal mostly suggests some.
-    near = picture.seats_near(min(wish.tickets), quantity, rows=ROWS_NEAR)
-    looked_at = [*wish.tickets, *(seat.ticket_id for seat in near if seat.is_free)]
+    near = picture.runs_near(min(wish.tickets), quantity, rows=ROWS_NEAR)
+    looked_at = [*wish.tickets, *(pk for run in near for pk in run.ticket_ids)]
     locked = locks.locked_among(picture.event_id, looked_at)
     taken = sorted(locked.intersection(wish.tickets))
     if not taken or not _can_refuse(wish, taken):

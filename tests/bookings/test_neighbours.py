@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bookings.neighbours import SeatState, choose_neighbours, choose_scattered
+from bookings.neighbours import SeatState, choose_neighbours, choose_scattered, free_runs
 
 
 def row(pattern: str, *, row_index: int = 0, section: str = "A", first_id: int = 1) -> list[SeatState]:
@@ -15,7 +15,7 @@ def row(pattern: str, *, row_index: int = 0, section: str = "A", first_id: int =
 
 
 def chosen(pattern: str, quantity: int) -> str:
-    ids = choose_neighbours(row(pattern), quantity)
+    ids = choose_neighbours(free_runs(row(pattern)), quantity)
     return "" if ids is None else "".join("C" if n + 1 in ids else mark for n, mark in enumerate(pattern))
 
 
@@ -39,16 +39,16 @@ def test_choice_never_crosses_an_aisle_or_a_taken_seat():
 
 def test_choice_prefers_the_front_row():
     seats = row("oooo") + row("oooo", row_index=1, first_id=11)
-    assert choose_neighbours(seats, 2) in ([1, 2], [3, 4])
+    assert choose_neighbours(free_runs(seats), 2) in ([1, 2], [3, 4])
 
 
 def test_choice_goes_back_a_row_when_the_front_has_too_few():
     seats = row("oxox") + row("oooo", row_index=1, first_id=11)
-    assert choose_neighbours(seats, 4) == [11, 12, 13, 14]
+    assert choose_neighbours(free_runs(seats), 4) == [11, 12, 13, 14]
 
 
 def test_choice_near_a_seat_stays_near_it():
-    assert choose_neighbours(row("ooooooooxo"), 2, near=(0, 8)) == [7, 8]
+    assert choose_neighbours(free_runs(row("ooooooooxo")), 2, near=(0, 8)) == [7, 8]
 
 
 def test_scattered_choice_is_as_close_together_as_can_be():

@@ -11,8 +11,8 @@ from events import layouts, moments, pictures
 from events.availability import remember
 from events.hall import Counts, SeatCount, Wish, count_tickets, read_hall
 from events.layouts import Place
-from events.models import Event, PriceTier, Ticket
-from events.pictures import SeatState, picture_of
+from events.models import Event, PriceTier, Seat, Ticket
+from events.pictures import picture_of
 from tests.factories import make_event, make_general_admission, make_seated, make_seated_event, ticket_ids
 
 pytestmark = pytest.mark.django_db
@@ -114,26 +114,39 @@ def test_programs_are_told_the_moment_of_the_picture(client: Client, django_asse
     assert second["Cache-Control"] == "private, no-cache"
 
 
-def test_seats_near_are_those_of_the_rows_around_in_order():
+def test_runs_near_are_the_free_seats_of_the_rows_around_in_order():
     event = make_event()
-    make_seated(event, rows=4, seats=2)
+    make_seated(event, rows=4, seats=3)
     make_seated(event, seats=2, name="Balcony")
     ids = ticket_ids(event)
-    block(event, 4)
+    block(event, 7)
 
-    seats = picture_of(event.slug).seats_near(ids[3], 1, rows=1)
+    runs = picture_of(event.slug).runs_near(ids[4], 1, rows=1)
 
-    assert seats == [
-        SeatState(ids[0], "Stalls", 0, 0, True),
-        SeatState(ids[1], "Stalls", 0, 1, True),
-        SeatState(ids[2], "Stalls", 1, 0, True),
-        SeatState(ids[3], "Stalls", 1, 1, True),
-        SeatState(ids[4], "Stalls", 2, 0, False),
-        SeatState(ids[5], "Stalls", 2, 1, True),
+    assert [(*run[:4], list(run.ticket_ids)) for run in runs] == [
+        ("Stalls", 0, 1.0, 0, ids[0:3]),
+        ("Stalls", 1, 1.0, 0, ids[3:6]),
+        ("Stalls", 2, 1.0, 0, ids[6:7]),
+        ("Stalls", 2, 1.0, 2, ids[8:9]),
     ]
 
 
-def test_rows_without_room_are_left_out_and_so_is_what_was_seen_to_be_locked():
+def test_aisle_parts_seats_like_one_that_is_taken():
+    event = make_event()
+    make_seated(event, seats=6)
+    ids = ticket_ids(event)
+    # From the end, so that no two have one place for a moment.
+    for place in (5, 4, 3):
+        Seat.objects.filter(place=place).update(place=place + 1)
+    block(event, 0)
+
+    runs = picture_of(event.slug).runs_near(ids[0], 1, rows=0)
+
+    assert [(run.place, list(run.ticket_ids)) for run in runs] == [(1, ids[1:3]), (4, ids[3:6])]
+    assert picture_of(event.slug).runs_near(ids[0], 4, rows=0) == []
+
+
+def test_runs_have_room_and_none_of_what_was_seen_to_be_locked():
     event = make_event()
     make_seated(event, rows=3, seats=3)
     ids = ticket_ids(event)
@@ -141,16 +154,34 @@ def test_rows_without_room_are_left_out_and_so_is_what_was_seen_to_be_locked():
     picture = picture_of(event.slug)
 
     def rows_with_room(quantity: int) -> set[int]:
-        return {seat.row_index for seat in picture.seats_near(ids[4], quantity, rows=1)}
+        return {run.row_index for run in picture.runs_near(ids[4], quantity, rows=1)}
 
     assert [rows_with_room(quantity) for quantity in (1, 2, 3, 4)] == [{0, 1, 2}, {1, 2}, {1, 2}, set()]
     picture.note_locked([ids[4], ids[6], ids[7], ids[8]])
     assert rows_with_room(1) == {0, 1}
-    assert [seat.is_free for seat in picture.seats_near(ids[4], 1, rows=0)] == [True, False, True]
+    assert [list(run.ticket_ids) for run in picture.runs_near(ids[4], 1, rows=0)] == [[ids[3]], [ids[5]]]
     assert picture.snapshot.digits == "030000000"
 
 
-def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
+def test_what_was_suggested_is_not_near_until_it_is_to_be_suggested_again():
+    event = make_seated_event(rows=3, seats=2)
+    ids = ticket_ids(event)
+    picture = picture_of(event.slug)
+
+    def near(rows: int) -> list[int]:
+        return [pk for run in picture.runs_near(ids[0], 1, rows=rows) for pk in run.ticket_ids]
+
+    picture.note_suggested([ids[1], ids[5]])
+    assert near(rows=2) == [ids[0], *ids[2:5]]
+    assert picture.suggest_again(ids[0], rows=1)
+    assert near(rows=2) == ids[:5]
+    assert not picture.suggest_again(ids[0], rows=1)
+    picture.note_suggested([ids[1]])
+    picture.note_locked([ids[1]])
+    assert not picture.suggest_again(ids[0], rows=1)
+
+
+def test_only_tickets_with_a_seat_of_the_event_have_runs_near():
     event, other = make_event(), make_seated_event()
     tier = make_seated(event, seats=1)
     make_general_admission(event, 1)
@@ -159,8 +190,8 @@ def test_only_tickets_with_a_seat_of_the_event_have_seats_near():
 
     assert picture.seat_of(seat) == Place(tier.pk, "Stalls", 0, 0, seat, 0)
     assert picture.seat_of(standing) is None
-    assert picture.seats_near(standing, 1, rows=5) == []
-    assert picture.seats_near(ticket_ids(other)[0], 1, rows=5) == []
+    assert picture.runs_near(standing, 1, rows=5) == []
+    assert picture.runs_near(ticket_ids(other)[0], 1, rows=5) == []
 
 
 def test_tiers_are_in_the_order_in_which_they_are_offered():
@@ -232,11 +263,11 @@ def test_wish_for_a_section_that_the_counts_do_not_know_yet_opens_nothing():
 def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):
     event = make_seated_event(seats=3)
     first, *_, last = ticket_ids(event)
-    picture_of(event.slug).seats_near(first, 1, rows=0)
+    picture_of(event.slug).runs_near(first, 1, rows=0)
     picture = picture_of(event.slug)
 
     with django_assert_num_queries(0):
-        assert len(picture.seats_near(last, 1, rows=0)) == 3
+        assert [len(run.ticket_ids) for run in picture.runs_near(last, 1, rows=0)] == [3]
 
 
 def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
@@ -247,5 +278,5 @@ def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
     layouts._layouts.clear()
 
     picture.note_locked([newest])
-    assert picture.seats_near(newest, 1, rows=0) == []
+    assert picture.runs_near(newest, 1, rows=0) == []
     assert len(picture.snapshot.digits) == 2
