@@ -66,6 +66,7 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
     """Holds of seats, and of the same seats once more; returns the outcome of those that got them."""
     taken = its.pairs(its.sizes.holds)
     guests = itertools.count()
+    each = len(taken) // TURNS
 
     def refuse(pairs: list[list[int]]) -> Outcome:
         asked = (guest_hold(its.arena.slug, {"tickets": pair}, next(guests)) for pair in pairs)
@@ -75,7 +76,7 @@ def _measure_holds(address: Address, report: Report, its: House) -> Outcome:
 
     limits, seated, refused = [], Outcome(), Outcome()
     for turn in range(TURNS):
-        pairs = taken[turn::TURNS]
+        pairs = taken[turn * each : (turn + 1) * each]
         limits.append(_writes_per_second(its, turn))
         seated += play(address, CONNECTIONS, each_once(its.holds(pairs)))
         expect(seated, 201)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -251,8 +251,8 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
         picture = recent_picture_of(event.slug)
     except Event.DoesNotExist:
         return []
-    if picture.seat_of(lost[0]) is not None:
-        return suggest_near(picture, len(wanted), lost)
+    if seat := picture.seat_of(lost[0]):
+        return suggest_near(picture, seat, len(wanted), lost)
     tier = PriceTier.objects.filter(event=event, tickets=lost[0]).first()
     if tier is None:
         return []
@@ -261,39 +261,35 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
 
 
 def suggest_near(
-    picture: Picture, quantity: int, lost: Collection[int], *, looked_at: Collection[int] = ()
+    picture: Picture, seat: Place, quantity: int, lost: Iterable[int], *, looked_at: Iterable[int] = ()
 ) -> list[int]:
-    """So many seats side by side near the first that is lost, free in the picture and not locked now.
+    """So many seats side by side near a seat, free in the picture, not `lost`, and not locked now.
 
     Others than were suggested lately, while there are others: of hundreds who are refused in the same
     moment, all that are sent to one seat but one are refused again. Which of `looked_at` are locked has
-    been noted in the picture. Empty where there are none. Asks the database for nothing where the
-    picture knows its seats.
+    been noted in the picture. Empty where there are none. Asks the database for nothing.
     """
-    first = picture.seat_of(min(lost))
-    if first is None:
-        return []
     picture.note_locked(lost)
     seen = set(looked_at)
     # Mostly there is something in the next rows, which are quickly looked through.
     for rows in (ROWS_NEAR, ROWS_STILL_NEAR):
-        if chosen := _choose_near(picture, quantity, first, rows, seen):
+        if chosen := _choose_near(picture, seat, quantity, rows, seen):
             return chosen
-    if picture.suggest_again(first.ticket_id, rows=ROWS_STILL_NEAR):
-        return _choose_near(picture, quantity, first, ROWS_STILL_NEAR, seen)
+    if picture.suggest_again(seat, rows=ROWS_STILL_NEAR):
+        return _choose_near(picture, seat, quantity, ROWS_STILL_NEAR, seen)
     return []
 
 
-def _choose_near(picture: Picture, quantity: int, first: Place, rows: int, seen: set[int]) -> list[int]:
+def _choose_near(picture: Picture, seat: Place, quantity: int, rows: int, seen: set[int]) -> list[int]:
     """The seats of `suggest_near` in so many rows; adds those whose locks were looked at to `seen`."""
-    runs = picture.runs_near(first.ticket_id, quantity, rows=rows)
+    runs = picture.runs_near(seat, quantity, rows=rows)
     unseen = list({pk for run in runs for pk in run.ticket_ids}.difference(seen))
     if locked := locks.locked_among(picture.event_id, unseen):
         # What is learned here need not be asked for the next who is refused.
         picture.note_locked(locked)
-        runs = picture.runs_near(first.ticket_id, quantity, rows=rows)
+        runs = picture.runs_near(seat, quantity, rows=rows)
     seen.update(unseen)
-    chosen = choose_neighbours(runs, quantity, near=(first.row_index, first.place)) or []
+    chosen = choose_neighbours(runs, quantity, near=(seat.row_index, seat.place)) or []
     picture.note_suggested(chosen)
     return chosen
 

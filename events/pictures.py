@@ -93,17 +93,12 @@ class Picture:
                 self._changes[version] = changes
         return changes
 
-    def runs_near(self, ticket_id: int, quantity: int, *, rows: int) -> list[Run]:
-        """Where so many seats or more are free side by side around a ticket's, by row and place.
+    def runs_near(self, seat: Place, quantity: int, *, rows: int) -> list[Run]:
+        """Where so many seats or more are free side by side around a seat, in the order of row and place.
 
-        Of its tier and section, in its own row and in `rows` before and behind it. Empty for general
-        admission, and for what is no ticket of the event. What is free here may be gone by now: a hold of
-        it decides. The first call reads where the seats are, in one statement, unless that is known from
-        an earlier picture.
+        Of its tier and section, in its own row and in `rows` before and behind it. What is free here may
+        be gone by now: a hold of it decides.
         """
-        seat = self.seat_of(ticket_id)
-        if seat is None:
-            return []
         runs = (run for row in self._layout.near(seat, rows) for run in row.free_runs(self._hints))
         return [run for run in runs if len(run.ticket_ids) >= quantity]
 
@@ -115,12 +110,11 @@ class Picture:
         """The same, until `suggest_again`: whoever is refused next is offered others."""
         self._note(ticket_ids, SUGGESTED)
 
-    def suggest_again(self, ticket_id: int, *, rows: int) -> bool:
-        """Forget what was suggested around a ticket's seat, as in `runs_near`; whether anything was."""
-        seat = self.seat_of(ticket_id)
+    def suggest_again(self, seat: Place, *, rows: int) -> bool:
+        """Forget what was suggested around a seat, as in `runs_near`; whether anything was."""
         found = [
             position
-            for row in (self._layout.near(seat, rows) if seat else ())
+            for row in self._layout.near(seat, rows)
             if SUGGESTED in row.states_in(self._hints)
             for position in row.positions
             if self._hints[position : position + 1] == SUGGESTED
@@ -135,7 +129,10 @@ class Picture:
                 self._hints[seat.position] = hint[0]
 
     def seat_of(self, ticket_id: int) -> Place | None:
-        """Where a ticket's seat is, or None where it has none or is not the event's."""
+        """Where a ticket's seat is, or None where it has none or is not the event's.
+
+        The first call reads where all are, in one statement, unless that is known from an earlier picture.
+        """
         return self._layout.find(ticket_id)
 
     @property

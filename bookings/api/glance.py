@@ -102,25 +102,23 @@ def _refusal_of(wish: Wish, refuse: Refuse) -> Response | None:
     Written out here, once for the caller and for whoever asks again.
     """
     picture, quantity = wish.picture, len(wish.tickets)
+    first = picture.seat_of(min(wish.tickets))
+    if first is None or quantity > picture.max_tickets_per_booking:
+        return None
     # The seats nearby are looked at together with those that are wanted: a refusal mostly suggests some.
-    near = picture.runs_near(min(wish.tickets), quantity, rows=ROWS_NEAR)
+    near = picture.runs_near(first, quantity, rows=ROWS_NEAR)
     looked_at = [*wish.tickets, *(pk for run in near for pk in run.ticket_ids)]
     locked = locks.locked_among(picture.event_id, looked_at)
     taken = sorted(locked.intersection(wish.tickets))
-    if not taken or not _can_refuse(wish, taken):
+    lost = picture.seat_of(taken[0]) if taken else None
+    if lost is None:
         return None
-    picture.note_locked(locked)
-    suggestion = suggest_near(picture, quantity, taken, looked_at=looked_at)
+    picture.note_locked(locked.difference(taken))
+    suggestion = suggest_near(picture, lost, quantity, taken, looked_at=looked_at)
     answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
     answer.content = as_json(answer.data)
     answer.headers["Content-Type"] = str(answer.content_type)
     return answer
-
-
-def _can_refuse(wish: Wish, taken: list[int]) -> bool:
-    """Whether the picture has all that the refusal needs."""
-    is_seated = wish.picture.seat_of(taken[0]) is not None
-    return is_seated and len(wish.tickets) <= wish.picture.max_tickets_per_booking
 
 
 def _name(caller: str, key: str) -> str:

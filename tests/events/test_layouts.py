@@ -114,7 +114,7 @@ def test_older_layout_does_for_hints_and_not_for_numbers(clock: Clock, django_as
     clock.now += layouts.LAYOUT_SECONDS
     with django_assert_num_queries(0):
         assert picture.knows_its_seats
-        [run] = picture.runs_near(first, 1, rows=0)
+        [run] = picture.runs_near(picture.seat_of(first), 1, rows=0)
         assert len(run.ticket_ids) == 10
     with django_assert_num_queries(1):
         assert picture.counts.seats[0].free == 10

@@ -121,7 +121,8 @@ def test_runs_near_are_the_free_seats_of_the_rows_around_in_order():
     ids = ticket_ids(event)
     block(event, 7)
 
-    runs = picture_of(event.slug).runs_near(ids[4], 1, rows=1)
+    picture = picture_of(event.slug)
+    runs = picture.runs_near(picture.seat_of(ids[4]), 1, rows=1)
 
     assert [(*run[:4], list(run.ticket_ids)) for run in runs] == [
         ("Stalls", 0, 1.0, 0, ids[0:3]),
@@ -140,10 +141,12 @@ def test_aisle_parts_seats_like_one_that_is_taken():
         Seat.objects.filter(place=place).update(place=place + 1)
     block(event, 0)
 
-    runs = picture_of(event.slug).runs_near(ids[0], 1, rows=0)
+    picture = picture_of(event.slug)
+    seat = picture.seat_of(ids[0])
+    runs = picture.runs_near(seat, 1, rows=0)
 
     assert [(run.place, list(run.ticket_ids)) for run in runs] == [(1, ids[1:3]), (4, ids[3:6])]
-    assert picture_of(event.slug).runs_near(ids[0], 4, rows=0) == []
+    assert picture.runs_near(seat, 4, rows=0) == []
 
 
 def test_runs_have_room_and_none_of_what_was_seen_to_be_locked():
@@ -152,14 +155,15 @@ def test_runs_have_room_and_none_of_what_was_seen_to_be_locked():
     ids = ticket_ids(event)
     block(event, 1)
     picture = picture_of(event.slug)
+    seat = picture.seat_of(ids[4])
 
     def rows_with_room(quantity: int) -> set[int]:
-        return {run.row_index for run in picture.runs_near(ids[4], quantity, rows=1)}
+        return {run.row_index for run in picture.runs_near(seat, quantity, rows=1)}
 
     assert [rows_with_room(quantity) for quantity in (1, 2, 3, 4)] == [{0, 1, 2}, {1, 2}, {1, 2}, set()]
     picture.note_locked([ids[4], ids[6], ids[7], ids[8]])
     assert rows_with_room(1) == {0, 1}
-    assert [list(run.ticket_ids) for run in picture.runs_near(ids[4], 1, rows=0)] == [[ids[3]], [ids[5]]]
+    assert [list(run.ticket_ids) for run in picture.runs_near(seat, 1, rows=0)] == [[ids[3]], [ids[5]]]
     assert picture.snapshot.digits == "030000000"
 
 
@@ -167,21 +171,22 @@ def test_what_was_suggested_is_not_near_until_it_is_to_be_suggested_again():
     event = make_seated_event(rows=3, seats=2)
     ids = ticket_ids(event)
     picture = picture_of(event.slug)
+    seat = picture.seat_of(ids[0])
 
     def near(rows: int) -> list[int]:
-        return [pk for run in picture.runs_near(ids[0], 1, rows=rows) for pk in run.ticket_ids]
+        return [pk for run in picture.runs_near(seat, 1, rows=rows) for pk in run.ticket_ids]
 
     picture.note_suggested([ids[1], ids[5]])
     assert near(rows=2) == [ids[0], *ids[2:5]]
-    assert picture.suggest_again(ids[0], rows=1)
+    assert picture.suggest_again(seat, rows=1)
     assert near(rows=2) == ids[:5]
-    assert not picture.suggest_again(ids[0], rows=1)
+    assert not picture.suggest_again(seat, rows=1)
     picture.note_suggested([ids[1]])
     picture.note_locked([ids[1]])
-    assert not picture.suggest_again(ids[0], rows=1)
+    assert not picture.suggest_again(seat, rows=1)
 
 
-def test_only_tickets_with_a_seat_of_the_event_have_runs_near():
+def test_only_tickets_with_a_seat_of_the_event_have_a_place():
     event, other = make_event(), make_seated_event()
     tier = make_seated(event, seats=1)
     make_general_admission(event, 1)
@@ -190,8 +195,7 @@ def test_only_tickets_with_a_seat_of_the_event_have_runs_near():
 
     assert picture.seat_of(seat) == Place(tier.pk, "Stalls", 0, 0, seat, 0)
     assert picture.seat_of(standing) is None
-    assert picture.runs_near(standing, 1, rows=5) == []
-    assert picture.runs_near(ticket_ids(other)[0], 1, rows=5) == []
+    assert picture.seat_of(ticket_ids(other)[0]) is None
 
 
 def test_tiers_are_in_the_order_in_which_they_are_offered():
@@ -263,11 +267,12 @@ def test_wish_for_a_section_that_the_counts_do_not_know_yet_opens_nothing():
 def test_where_the_seats_are_is_known_to_the_next_pictures(django_assert_num_queries):
     event = make_seated_event(seats=3)
     first, *_, last = ticket_ids(event)
-    picture_of(event.slug).runs_near(first, 1, rows=0)
+    assert picture_of(event.slug).seat_of(first)
     picture = picture_of(event.slug)
 
     with django_assert_num_queries(0):
-        assert [len(run.ticket_ids) for run in picture.runs_near(last, 1, rows=0)] == [3]
+        [run] = picture.runs_near(picture.seat_of(last), 1, rows=0)
+        assert len(run.ticket_ids) == 3
 
 
 def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
@@ -278,5 +283,5 @@ def test_ticket_that_is_newer_than_the_picture_is_not_free(monkeypatch):
     layouts._layouts.clear()
 
     picture.note_locked([newest])
-    assert picture.runs_near(newest, 1, rows=0) == []
+    assert picture.runs_near(picture.seat_of(newest), 1, rows=0) == []
     assert len(picture.snapshot.digits) == 2
