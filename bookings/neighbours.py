@@ -110,7 +110,7 @@ def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | N
 
 
 def _best_of(run: Run, near: tuple[int, int]) -> tuple[int, int]:
-    """What no choice of this row, or of one that is further away, is better than."""
+    """What no choice in this run's row, or in one that is further away, is better than."""
     return 0, 2 * abs(run.row_index - near[0])
 
 

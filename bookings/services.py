@@ -260,37 +260,34 @@ def suggest_instead(event: Event, wanted: Sequence[int], lost: Sequence[int]) ->
     return list(free.order_by("id").values_list("id", flat=True)[: len(wanted)])
 
 
-def suggest_near(
-    picture: Picture, seat: Place, quantity: int, lost: Iterable[int], *, looked_at: Iterable[int] = ()
-) -> list[int]:
+def suggest_near(picture: Picture, seat: Place, quantity: int, lost: Iterable[int]) -> list[int]:
     """So many seats side by side near a seat, free in the picture, not `lost`, and not locked now.
 
     Others than were suggested lately, while there are others: of hundreds who are refused in the same
-    moment, all that are sent to one seat but one are refused again. Which of `looked_at` are locked has
-    been noted in the picture. Empty where there are none. Asks the database for nothing.
+    moment, all that are sent to one seat but one are refused again. Empty where there are none. Asks the
+    database for nothing.
     """
     picture.note_locked(lost)
-    seen = set(looked_at)
     # Mostly there is something in the next rows, which are quickly looked through.
     for rows in (ROWS_NEAR, ROWS_STILL_NEAR):
-        if chosen := _choose_near(picture, seat, quantity, rows, seen):
+        if chosen := _choose_near(picture, seat, quantity, rows):
             return chosen
-    if picture.suggest_again(seat, rows=ROWS_STILL_NEAR):
-        return _choose_near(picture, seat, quantity, ROWS_STILL_NEAR, seen)
-    return []
+    picture.suggest_again(seat, rows=ROWS_STILL_NEAR)
+    return _choose_near(picture, seat, quantity, ROWS_STILL_NEAR)
 
 
-def _choose_near(picture: Picture, seat: Place, quantity: int, rows: int, seen: set[int]) -> list[int]:
-    """The seats of `suggest_near` in so many rows; adds those whose locks were looked at to `seen`."""
+def _choose_near(picture: Picture, seat: Place, quantity: int, rows: int) -> list[int]:
+    """The seats of `suggest_near` in so many rows; empty where there are none."""
     runs = picture.runs_near(seat, quantity, rows=rows)
-    unseen = list({pk for run in runs for pk in run.ticket_ids}.difference(seen))
-    if locked := locks.locked_among(picture.event_id, unseen):
-        # What is learned here need not be asked for the next who is refused.
-        picture.note_locked(locked)
+    if not runs:
+        return []
+    # What is learned here need not be asked for the next who is refused.
+    picture.note_locked(locks.locked_among(picture.event_id, [pk for run in runs for pk in run.ticket_ids]))
+    with picture.choosing:
+        # Anew: meanwhile others were sent to some of these.
         runs = picture.runs_near(seat, quantity, rows=rows)
-    seen.update(unseen)
-    chosen = choose_neighbours(runs, quantity, near=(seat.row_index, seat.place)) or []
-    picture.note_suggested(chosen)
+        chosen = choose_neighbours(runs, quantity, near=(seat.row_index, seat.place)) or []
+        picture.note_suggested(chosen)
     return chosen
 
 

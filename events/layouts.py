@@ -60,7 +60,7 @@ class Run(NamedTuple):
 
     section: str
     row_index: int
-    # Of the whole row, in places.
+    # Of all its tier's seats in the row, in places.
     middle: float
     place: int
     ticket_ids: Sequence[int]

@@ -51,6 +51,8 @@ class Picture:
         self._changes: dict[str, list[tuple[int, int]]] = {}
         # The picture's digits, less what was seen to be locked since, and what was suggested.
         self._hints = bytearray(snapshot.digits, "ascii")
+        # One at a time chooses among them, so that no two are sent to one seat.
+        self.choosing = threading.Lock()
         self._lock = threading.RLock()
 
     @property
@@ -104,29 +106,29 @@ class Picture:
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:
         """Have `runs_near` take these for gone, for as long as this picture is kept."""
-        self._note(ticket_ids, RESERVED)
+        for position in self._positions_of(ticket_ids):
+            self._hints[position] = RESERVED[0]
 
     def note_suggested(self, ticket_ids: Iterable[int]) -> None:
-        """The same, until `suggest_again`: whoever is refused next is offered others."""
-        self._note(ticket_ids, SUGGESTED)
+        """The same of the free ones, until `suggest_again`: whoever is refused next is offered others."""
+        for position in self._positions_of(ticket_ids):
+            self._replace(position, AVAILABLE, SUGGESTED)
 
-    def suggest_again(self, seat: Place, *, rows: int) -> bool:
-        """Forget what was suggested around a seat, as in `runs_near`; whether anything was."""
-        found = [
-            position
-            for row in self._layout.near(seat, rows)
-            if SUGGESTED in row.states_in(self._hints)
-            for position in row.positions
-            if self._hints[position : position + 1] == SUGGESTED
-        ]
-        for position in found:
-            self._hints[position] = AVAILABLE[0]
-        return bool(found)
+    def suggest_again(self, seat: Place, *, rows: int) -> None:
+        """Forget what was suggested around a seat, as in `runs_near`."""
+        for row in self._layout.near(seat, rows):
+            if SUGGESTED in row.states_in(self._hints):
+                for position in row.positions:
+                    self._replace(position, SUGGESTED, AVAILABLE)
 
-    def _note(self, ticket_ids: Iterable[int], hint: bytes) -> None:
-        for seat in filter(None, map(self.seat_of, ticket_ids)):
-            if seat.position < len(self._hints):
-                self._hints[seat.position] = hint[0]
+    def _positions_of(self, ticket_ids: Iterable[int]) -> list[int]:
+        """Where the tickets with a seat are in the hints; one that is newer than the picture is not."""
+        seats = filter(None, map(self.seat_of, ticket_ids))
+        return [seat.position for seat in seats if seat.position < len(self._hints)]
+
+    def _replace(self, position: int, hint: bytes, other: bytes) -> None:
+        if self._hints[position : position + 1] == hint:
+            self._hints[position] = other[0]
 
     def seat_of(self, ticket_id: int) -> Place | None:
         """Where a ticket's seat is, or None where it has none or is not the event's.

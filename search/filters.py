@@ -112,7 +112,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         return queryset if self.asks_for_the_past() else queryset.upcoming()
 
     def narrows_nothing(self) -> bool:
-        """Whether no parameter is given that any event could fail to meet."""
+        """Whether nothing is asked for but words, an order and a page."""
         return all(self.form.cleaned_data[name] in EMPTY_VALUES for name in self.filters)
 
     def asks_for_the_past(self) -> bool:

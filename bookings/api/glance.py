@@ -19,7 +19,6 @@ from bookings.api.idempotency import Perform, Refuse, fingerprint, read_key, rep
 from bookings.api.serializers import HOLD
 from bookings.exceptions import TicketsUnavailable
 from bookings.models import IDEMPOTENCY_LIFETIME
-from bookings.neighbours import ROWS_NEAR
 from bookings.services import suggest_near
 from events import locks
 from events.api.views import as_json
@@ -102,19 +101,11 @@ def _refusal_of(wish: Wish, refuse: Refuse) -> Response | None:
     Written out here, once for the caller and for whoever asks again.
     """
     picture, quantity = wish.picture, len(wish.tickets)
-    first = picture.seat_of(min(wish.tickets))
-    if first is None or quantity > picture.max_tickets_per_booking:
+    taken = sorted(locks.locked_among(picture.event_id, wish.tickets))
+    seat = picture.seat_of(taken[0]) if taken else None
+    if seat is None or quantity > picture.max_tickets_per_booking:
         return None
-    # The seats nearby are looked at together with those that are wanted: a refusal mostly suggests some.
-    near = picture.runs_near(first, quantity, rows=ROWS_NEAR)
-    looked_at = [*wish.tickets, *(pk for run in near for pk in run.ticket_ids)]
-    locked = locks.locked_among(picture.event_id, looked_at)
-    taken = sorted(locked.intersection(wish.tickets))
-    lost = picture.seat_of(taken[0]) if taken else None
-    if lost is None:
-        return None
-    picture.note_locked(locked.difference(taken))
-    suggestion = suggest_near(picture, lost, quantity, taken, looked_at=looked_at)
+    suggestion = suggest_near(picture, seat, quantity, taken)
     answer = refuse(TicketsUnavailable(unavailable=taken, suggestion=suggestion))
     answer.content = as_json(answer.data)
     answer.headers["Content-Type"] = str(answer.content_type)

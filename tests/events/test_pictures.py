@@ -178,12 +178,22 @@ def test_what_was_suggested_is_not_near_until_it_is_to_be_suggested_again():
 
     picture.note_suggested([ids[1], ids[5]])
     assert near(rows=2) == [ids[0], *ids[2:5]]
-    assert picture.suggest_again(seat, rows=1)
+    picture.suggest_again(seat, rows=1)
     assert near(rows=2) == ids[:5]
-    assert not picture.suggest_again(seat, rows=1)
-    picture.note_suggested([ids[1]])
-    picture.note_locked([ids[1]])
-    assert not picture.suggest_again(seat, rows=1)
+
+
+def test_what_was_seen_to_be_locked_is_not_suggested_again():
+    event = make_seated_event(seats=3)
+    ids = ticket_ids(event)
+    picture = picture_of(event.slug)
+    seat = picture.seat_of(ids[0])
+
+    picture.note_suggested([ids[0], ids[1]])
+    picture.note_locked([ids[0], ids[2]])
+    picture.note_suggested([ids[2]])
+    picture.suggest_again(seat, rows=0)
+
+    assert [list(run.ticket_ids) for run in picture.runs_near(seat, 1, rows=0)] == [[ids[1]]]
 
 
 def test_only_tickets_with_a_seat_of_the_event_have_a_place():

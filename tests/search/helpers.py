@@ -13,7 +13,11 @@ def ask(client: Client, **parameters: Any) -> dict[str, Any]:
     """The API's answer, which must be a good one."""
     response = client.get("/api/v1/events/", parameters)
     assert response.status_code == 200, response.content
-    return dict(response.json())
+    answer = dict(response.json())
+    if answer["next"] is None and answer["previous"] is None:
+        # By another statement than the results.
+        assert answer["count"] == len(answer["results"])
+    return answer
 
 
 def found(client: Client, **parameters: Any) -> list[str]:

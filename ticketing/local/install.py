@@ -43,7 +43,7 @@ def make() -> None:
         try:
             install_uv(log.fileno())
             uv = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON)]
-            # As pip does by itself. A process starts in a quarter of the time, also where it may not write.
+            # As pip does by itself. A process that may not write beside them starts in a third of the time.
             run(log.fileno(), *uv, "--compile-bytecode", "--require-hashes", *wanted)
         except subprocess.CalledProcessError:
             # uv is only the faster way, and knows nothing of what a pip.conf may say.
