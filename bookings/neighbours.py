@@ -11,7 +11,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from events.layouts import Run
+from events.layouts import AVAILABLE, BLOCKED, Run, find_runs
 from events.models import PriceTier
 from events.querysets import current_status
 
@@ -71,13 +71,9 @@ def free_runs(seats: Sequence[SeatState]) -> Iterator[Run]:
         seats, key=lambda seat: (seat.section, seat.row_index)
     ):
         in_row = list(row)
-        middle = (in_row[0].place + in_row[-1].place) / 2
-        free = [seat for seat in in_row if seat.is_free]
-        # Along a run the place and its number among the free seats grow alike.
-        for _, run in itertools.groupby(enumerate(free), key=lambda pair: pair[1].place - pair[0]):
-            side_by_side = [seat for _, seat in run]
-            ids = [seat.ticket_id for seat in side_by_side]
-            yield Run(section, row_index, middle, side_by_side[0].place, ids)
+        states = b"".join(AVAILABLE if seat.is_free else BLOCKED for seat in in_row)
+        places, ids = [seat.place for seat in in_row], [seat.ticket_id for seat in in_row]
+        yield from find_runs(section, row_index, places, ids, states)
 
 
 def choose_neighbours(

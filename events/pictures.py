@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
-from events.layouts import BLOCKED, HINT_SECONDS, Layout, Place, Run, kept_layout, layout_of
+from events.layouts import AVAILABLE, BLOCKED, HINT_SECONDS, Layout, Place, Run, kept_layout, layout_of
 from events.models import Event, Ticket
 from events.moments import Moments
 from events.querysets import PUBLIC_STATUSES
@@ -29,7 +29,6 @@ FIND_EVENT = """
         ARRAY(SELECT id FROM events_pricetier WHERE event_id = event.id ORDER BY position, id)
     FROM events_event AS event WHERE slug = %(slug)s::text AND status = ANY(%(statuses)s::text[])
 """
-AVAILABLE = DIGITS[Ticket.Status.AVAILABLE].encode()
 RESERVED = DIGITS[Ticket.Status.RESERVED].encode()
 # Among a picture's hints alone: free, and offered to somebody already.
 SUGGESTED = b"?"
