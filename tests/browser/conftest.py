@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
+
+LONGEST_REQUEST = 15  # Seconds.
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -32,10 +34,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(live_server: Any, settings: Any) -> str:
+def site(live_server: Any, settings: Any) -> Iterator[str]:
     """The live server's address, as the payment page and the mails know it too."""
     settings.SITE_URL = live_server.url
-    return str(live_server.url)
+    earlier = set(threading.enumerate())
+    yield str(live_server.url)
+    wait_for_the_server(live_server.thread, earlier)
 
 
 @pytest.fixture
@@ -55,17 +59,19 @@ def open_page(browser: Browser, site: str) -> Iterator[Callable[..., Page]]:
     yield opened
     for context in contexts:
         context.close()
-    wait_for_the_server()
     assert errors == []
 
 
-def wait_for_the_server() -> None:
-    """Let requests end whose browser is gone: they would meet the next test's rows, or lock the flush out."""
-    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    deadline = time.monotonic() + 15
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute(f"SELECT count(*) {others} AND state <> 'idle'")  # No input.
-            if cursor.fetchone() == (0,):
-                return
-            time.sleep(0.05)
+def wait_for_the_server(server: Any, earlier: set[threading.Thread]) -> None:
+    """Let requests end whose browser is gone: they would meet the next test's rows, or lock the flush out.
+
+    The server has a thread for each connection, named after what it runs.
+    """
+    # Connections are taken in turn: when this one is answered, none that came before it still waits.
+    with socket.create_connection((server.host, server.port), timeout=LONGEST_REQUEST) as last:
+        last.shutdown(socket.SHUT_WR)
+        assert last.recv(1) == b""
+    for thread in set(threading.enumerate()) - earlier:
+        if "process_request_thread" in thread.name:
+            thread.join(LONGEST_REQUEST)
+            assert not thread.is_alive(), "A request goes on although its browser is gone."
