@@ -5,118 +5,119 @@ A choice that leaves a single seat alone between others is the last resort, as n
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import math
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from events.layouts import AVAILABLE, BLOCKED, Run, find_runs
-from events.models import PriceTier
-from events.querysets import current_status
+from events.layouts import Run
 
 # How many rows before and behind a lost seat are near it, and how many still count as near.
 ROWS_NEAR = 1
 ROWS_STILL_NEAR = 5
 
 
-class SeatState(NamedTuple):
-    """A seat that is sold, and whether it is free; `place` counts along the row, aisles leave a gap."""
-
-    ticket_id: int
-    section: str
-    row_index: int
-    place: int
-    is_free: bool
-
-
 class Choice(NamedTuple):
-    """Seats side by side, from `place` on, with what is against them; the smallest is the best."""
+    """Seats side by side of a run, with what is against them: less is better."""
 
     orphans: int
     distance: float
-    row_index: int
-    section: str
-    place: int
+    # Where it begins in the run.
+    start: int
+    quantity: int
     run: Run
 
-    def ticket_ids(self, quantity: int) -> list[int]:
-        start = self.place - self.run.place
-        return list(self.run.ticket_ids[start : start + quantity])
+    @property
+    def ticket_ids(self) -> list[int]:
+        return list(self.run.ticket_ids[self.start : self.start + self.quantity])
 
-
-def free_seats(tier: PriceTier) -> list[SeatState]:
-    """Every seat of the tier in the order of its rows, free or not."""
-    rows = (
-        tier.tickets.filter(seat__isnull=False)
-        .order_by("seat__section", "seat__row_index", "seat__place")
-        .values_list("id", "seat__section", "seat__row_index", "seat__place", current_status())
-    )
-    return [
-        SeatState(ticket_id, section, row_index, place, status == "available")
-        for ticket_id, section, row_index, place, status in rows
-    ]
-
-
-def without_locked(seats: Sequence[SeatState], locked: Collection[int]) -> list[SeatState]:
-    """The same seats; those that the cache says are locked are not free."""
-    return [
-        seat._replace(is_free=False) if seat.is_free and seat.ticket_id in locked else seat for seat in seats
-    ]
-
-
-def free_runs(seats: Sequence[SeatState]) -> Iterator[Run]:
-    """The free ones among all seats, which are in the order of section, row and place, by how they stand."""
-    for (section, row_index), row in itertools.groupby(
-        seats, key=lambda seat: (seat.section, seat.row_index)
-    ):
-        in_row = list(row)
-        states = b"".join(AVAILABLE if seat.is_free else BLOCKED for seat in in_row)
-        places, ids = [seat.place for seat in in_row], [seat.ticket_id for seat in in_row]
-        yield from find_runs(section, row_index, places, ids, states)
+    @property
+    def sides(self) -> tuple[Run, Run]:
+        """What is left of the run."""
+        end = self.start + self.quantity
+        behind = self.run._replace(place=self.run.place + end, ticket_ids=self.run.ticket_ids[end:])
+        return self.run._replace(ticket_ids=self.run.ticket_ids[: self.start]), behind
 
 
 def choose_neighbours(
-    runs: Iterable[Run], quantity: int, *, near: tuple[int, int] | None = None, among_best: int = 1
+    runs: Iterable[Run], quantity: int, *, near: tuple[int, int] | None = None
 ) -> list[int] | None:
-    """The ticket ids of the best `quantity` seats side by side in these runs, or None.
+    """The ticket ids of the best `quantity` seats side by side, as `best_neighbours` has them, or None."""
+    return next((best.ticket_ids for best in best_neighbours(runs, quantity, 1, near=near)), None)
+
+
+def best_neighbours(
+    runs: Iterable[Run], quantity: int, most: int, *, near: tuple[int, int] | None = None
+) -> list[Choice]:
+    """The best `quantity` seats side by side, the best once those are taken, and so on; `most` in all.
 
     "Best" is the fewest single seats left over, then the front rows and the middle of a row, or whatever
-    is closest to `near`, a pair of row index and place. With `among_best` above one, a random one of
-    that many best.
+    is closest to `near`, a pair of row index and place; or the seat beside it, where that leaves room for
+    pairs on either side. Without `near` the runs come from the front to the back, and not all are looked at.
     """
-    choices: list[Choice] = []
-    for run in runs if near is None else sorted(runs, key=lambda run: abs(run.row_index - near[0])):
-        if near is not None and len(choices) == among_best and choices[-1] < _best_of(run, near):
-            break
-        choices = heapq.nsmallest(among_best, itertools.chain(choices, _choices(run, quantity, near)))
-    if not choices:
-        return None
-    return random.choice(choices).ticket_ids(quantity)  # noqa: S311  # Spreads buyers; no secret.
-
-
-def choose_scattered(seats: Sequence[SeatState], quantity: int) -> list[int] | None:
-    """Free seats that are not side by side, close to each other in the plan's order; None if too few."""
-    free = [seat.ticket_id for seat in seats if seat.is_free]
-    if len(free) < quantity:
-        return None
-    index = {seat.ticket_id: number for number, seat in enumerate(seats)}
-    windows = (free[start : start + quantity] for start in range(len(free) - quantity + 1))
-    return min(windows, key=lambda window: index[window[-1]] - index[window[0]])
-
-
-def _best_of(run: Run, near: tuple[int, int]) -> tuple[int, int]:
-    """What no choice in this run's row, or in one that is further away, is better than."""
-    return 0, 2 * abs(run.row_index - near[0])
-
-
-def _choices(run: Run, quantity: int, near: tuple[int, int] | None) -> Iterator[Choice]:
-    row_index, to_row, to_place = run.row_index, run.row_index, run.middle
     if near is not None:
-        to_row, to_place = abs(row_index - near[0]), near[1]
+        runs = sorted(runs, key=lambda run: abs(run.row_index - near[0]))
+    # The best in each of the best runs, in order.
+    choices: list[Choice] = []
+    # Only what is nearer than this is better; of two as near, the one that comes first.
+    limit = math.inf
+    for run in runs:
+        to_row, to_place = _aim(run, near)
+        if 2 * to_row >= limit:
+            break
+        if _least_distance(run, quantity, to_row, to_place) < limit:
+            insort(choices, _best_choice(run, quantity, to_row, to_place), key=_faults)
+            del choices[most:]
+            if len(choices) == most and choices[-1].orphans == 0:
+                limit = choices[-1].distance
+    # Whatever is taken leaves two shorter runs.
+    for number in range(most - 1):
+        for run in choices[number].sides if number < len(choices) else ():
+            if len(run.ticket_ids) >= quantity:
+                insort(choices, _best_choice(run, quantity, *_aim(run, near)), lo=number + 1, key=_faults)
+    return choices[:most]
+
+
+def choose_scattered(seats: Sequence[tuple[int, int]], quantity: int) -> list[int] | None:
+    """Seats that are not side by side, close to each other in the order of the hall; None if too few.
+
+    Of each that is free its position in that order, in which they come, and its ticket.
+    """
+    if len(seats) < quantity:
+        return None
+    windows = (seats[start : start + quantity] for start in range(len(seats) - quantity + 1))
+    return [ticket_id for _, ticket_id in min(windows, key=lambda window: window[-1][0] - window[0][0])]
+
+
+def _aim(run: Run, near: tuple[int, int] | None) -> tuple[int, float]:
+    """How many rows a run is away from what is wanted, and which place in it would be the best."""
+    return (run.row_index, run.middle) if near is None else (abs(run.row_index - near[0]), near[1])
+
+
+def _least_distance(run: Run, quantity: int, to_row: int, to_place: float) -> float:
+    """What no choice in this run is nearer than; infinite where it has no room."""
+    room = len(run.ticket_ids) - quantity
+    first = run.place + (quantity - 1) / 2
+    return math.inf if room < 0 else 2 * to_row + max(0.0, first - to_place, to_place - first - room)
+
+
+def _faults(choice: Choice) -> tuple[int, float]:
+    return choice.orphans, choice.distance
+
+
+def _best_choice(run: Run, quantity: int, to_row: int, to_place: float) -> Choice:
+    """The best in a run that has room."""
     last = len(run.ticket_ids) - quantity
-    for start in range(last + 1):
-        place = run.place + start
+    first = run.place + (quantity - 1) / 2
+
+    def faults(start: int) -> tuple[int, int, float]:
         orphans = (start == 1) + (last - start == 1)
-        distance = 2 * to_row + abs(place + (quantity - 1) / 2 - to_place)
-        yield Choice(orphans, distance, row_index, run.section, place, run)
+        # Most come in pairs: what they cannot fill is a single seat in the end.
+        odd_sides = start % 2 + (last - start) % 2
+        return orphans, odd_sides, abs(first + start - to_place)
+
+    nearest = min(max(round(to_place - first), 0), last)
+    # What is further away is no better than one of these.
+    start = min(range(max(0, nearest - 3), min(last, nearest + 3) + 1), key=faults)
+    orphans, _, to_middle = faults(start)
+    return Choice(orphans, 2 * to_row + to_middle, start, quantity, run)

@@ -34,8 +34,9 @@ IS_WITHIN_LIMITS = "NOT EXISTS (SELECT FROM exceeded)"
 # their ids, so that no two buyers wait for each other.
 CERTAIN_TICKETS = f"""
     SELECT id, price_tier_id, seat_id, position FROM events_ticket AS ticket
-    WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint AND {IS_AVAILABLE}
-        AND {IS_WITHIN_LIMITS}
+    WHERE id = ANY(%(tickets)s::bigint[]) AND event_id = %(event)s::bigint
+        AND price_tier_id = coalesce(%(tier)s::bigint, price_tier_id)
+        AND {IS_AVAILABLE} AND {IS_WITHIN_LIMITS}
     ORDER BY id FOR NO KEY UPDATE
 """  # noqa: S608  # Constants, as below.
 
@@ -142,15 +143,17 @@ class Reserved(NamedTuple):
     now: datetime
 
 
-def reserve_tickets(booking: Booking, event: Event, buyer: Buyer, ticket_ids: Sequence[int]) -> Reserved:
-    """Write the new booking and move exactly these tickets of the event to it.
+def reserve_tickets(
+    booking: Booking, event: Event, buyer: Buyer, ticket_ids: Sequence[int], tier: PriceTier | None = None
+) -> Reserved:
+    """Write the new booking and move exactly these tickets of the event to it, of the tier if one is given.
 
     Sets the booking's `expires_at`, `created_at`, `total` and `currency`. Raises `LimitExceeded` where the
     buyer would have too many, `NotOnSale`, or `TicketsUnavailable` unless all of them are free; then nothing
     was written. Locks the buyer, and then the tickets in the order of their ids.
     """
-    tickets = array_of(ticket_ids)
-    return _reserve(HOLD_CERTAIN_TICKETS, booking, event, buyer, len(ticket_ids), tickets=tickets)
+    picked = {"tickets": array_of(ticket_ids), "tier": None if tier is None else str(tier.pk)}
+    return _reserve(HOLD_CERTAIN_TICKETS, booking, event, buyer, len(ticket_ids), **picked)
 
 
 def reserve_any(
@@ -178,7 +181,7 @@ def _refuse_unless_open(
 
 
 def _reserve(
-    statement: str, booking: Booking, event: Event, buyer: Buyer, quantity: int, **picked: str
+    statement: str, booking: Booking, event: Event, buyer: Buyer, quantity: int, **picked: str | None
 ) -> Reserved:
     values = {
         "seconds": str(settings.HOLD_SECONDS),

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -28,6 +28,7 @@ from bookings.exceptions import (
     HoldExpired,
     InvalidTickets,
     LimitExceeded,
+    NotOnSale,
     TicketsUnavailable,
 )
 from bookings.models import (
@@ -41,11 +42,10 @@ from bookings.models import (
 from bookings.neighbours import (
     ROWS_NEAR,
     ROWS_STILL_NEAR,
+    Choice,
+    best_neighbours,
     choose_neighbours,
     choose_scattered,
-    free_runs,
-    free_seats,
-    without_locked,
 )
 from bookings.outbox.models import Mail
 from bookings.outbox.services import queue_mail, queue_mails
@@ -60,9 +60,9 @@ from bookings.reserving import (
 from events import locks
 from events.layouts import Place
 from events.models import Event, PriceTier, Ticket
-from events.pictures import Picture, recent_picture_of
-from events.querysets import current_status
-from events.statements import columns_of, execute
+from events.pictures import Picture, picture_of, recent_picture_of
+from events.querysets import IS_AVAILABLE, current_status
+from events.statements import array_of, columns_of, execute
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,15 @@ FIND_TIER = f"""
     SELECT {", ".join(TIER_FIELDS)} FROM events_pricetier
     WHERE id = %(tier)s::bigint AND event_id = %(event)s::bigint
 """  # noqa: S608  # Names of columns.
-# How often to look again when another buyer took what was about to be chosen for this one.
-CHOICE_ATTEMPTS = 6
+FIND_FREE = f"""
+    SELECT id FROM events_ticket AS ticket
+    WHERE id = ANY(%(tickets)s::bigint[]) AND price_tier_id = %(tier)s::bigint AND {IS_AVAILABLE}
+"""  # noqa: S608  # Constants.
+# How many of the best choices of seats are tried at once, and how often the next ones when others took all.
+CHOICES_AT_ONCE = 8
+CHOICE_ATTEMPTS = 16
+# How often any tickets without seats are looked for while enough are free, but just being taken.
+ADMISSION_ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
@@ -112,18 +119,15 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     lock = locks.take(event.pk, wanted, booking_id)
     if lock is locks.LockResult.TAKEN:
         raise _gone(event, wanted, locks.locked_among(event.pk, wanted))
+    # Without locks many are refused by the rows: what is free of those is given back at once.
+    scope = _one_transaction() if lock is locks.LockResult.GOT else transaction.atomic()
     try:
-        # Without locks many are refused by the rows: what is free of those is given back at once.
-        with _one_transaction() if lock is locks.LockResult.GOT else transaction.atomic():
+        with _locks_released_on_failure(event, wanted, booking_id), scope:
             return _reserve(
                 event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted)
             )
     except TicketsUnavailable:
-        locks.release(event.pk, wanted, booking_id)
         raise _gone(event, wanted, _taken_among(event, wanted)) from None
-    except BaseException:
-        locks.release(event.pk, wanted, booking_id)
-        raise
 
 
 def hold_best_available(*, event: Event, price_tier_id: int, quantity: int, buyer: Buyer) -> HeldBooking:
@@ -151,30 +155,87 @@ def _find_tier(event: Event, price_tier_id: int) -> PriceTier | None:
 
 
 def _hold_neighbours(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
-    """Choose and hold; when others were quicker, choose again among what is left."""
-    for attempt in range(CHOICE_ATTEMPTS):
-        free = without_locked(free_seats(tier), locks.locked_ticket_ids(event.pk) or ())
-        # After a collision the very best seats are where everybody looks: spread out.
-        chosen = choose_neighbours(free_runs(free), quantity, among_best=1 + 4 * attempt)
-        if chosen is None:
-            # What is left of a draft is nobody's business.
-            check_on_sale(event)
-            raise TicketsUnavailable(
-                available=sum(seat.is_free for seat in free),
-                suggestion=choose_scattered(free, quantity) or [],
-            )
-        try:
-            # Undone before the next try, so that nobody waits for rows in two orders.
-            with transaction.atomic():
-                return hold_tickets(event=event, ticket_ids=chosen, buyer=buyer)
-        except TicketsUnavailable:
-            continue
+    """Choose from a picture of the hall and hold; when others were quicker, choose again what is left.
+
+    No row is read to choose: in a rush all would read them all, to find most of them sold.
+    """
+    try:
+        picture = recent_picture_of(event.slug)
+        for attempt in range(CHOICE_ATTEMPTS):
+            choices = _best_choices(picture, tier, quantity)
+            if not choices:
+                # Nobody is refused because of a hint.
+                picture = picture_of(event.slug)
+                picture.suggest_all_again(tier.pk)
+                choices = _best_choices(picture, tier, quantity)
+            if not choices:
+                # What is left of a draft is nobody's business.
+                check_on_sale(event)
+                free = picture.free_seats_of(tier.pk)
+                suggestion = choose_scattered(free, quantity) or []
+                raise TicketsUnavailable(available=len(free), suggestion=suggestion)
+            held = _hold_first(picture, event, tier, buyer, choices, attempt)
+            if held is not None:
+                return held
+    except Event.DoesNotExist:
+        raise NotOnSale from None
     raise TicketsUnavailable(available=tier.tickets.available().count())
+
+
+def _best_choices(picture: Picture, tier: PriceTier, quantity: int) -> list[Choice]:
+    """The best seats side by side that are free in the picture; nobody else is sent to the first."""
+    # Where the seats are is read here, if need be, and not while others wait.
+    runs = picture.runs_of(tier.pk, quantity)
+    with picture.choosing:
+        choices = best_neighbours(runs, quantity, CHOICES_AT_ONCE)
+        picture.note_suggested(choices[0].ticket_ids if choices else ())
+    return choices
+
+
+def _hold_first(
+    picture: Picture, event: Event, tier: PriceTier, buyer: Buyer, choices: Sequence[Choice], attempt: int
+) -> HeldBooking | None:
+    """Hold the first of these choices that nobody took; None, and noted in the picture, where all are."""
+    booking_id = uuid4()
+    lock, number = locks.take_first(event.pk, [choice.ticket_ids for choice in choices], booking_id)
+    if lock is locks.LockResult.TAKEN:
+        _note_locked_around(picture, choices)
+        return None
+    if lock is locks.LockResult.UNKNOWN:
+        # Every process has the same choices, and one is always first: spread out after a collision.
+        number = random.randrange(min(len(choices), 1 + 4 * attempt))  # noqa: S311  # No secret.
+    wanted = sorted(choices[number].ticket_ids)
+    try:
+        # Undone before the next try, so that nobody waits for rows in two orders.
+        with _locks_released_on_failure(event, wanted, booking_id), transaction.atomic():
+            held = _reserve(
+                event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted, tier)
+            )
+    except TicketsUnavailable:
+        # Sold since the picture was taken, and no lock told so.
+        around = _seats_around(choices)
+        free = execute(FIND_FREE, {"tickets": array_of(around), "tier": str(tier.pk)}).fetchall()
+        picture.note_locked(set(around).difference(pk for (pk,) in free))
+        return None
+    picture.note_locked(wanted)
+    if lock is locks.LockResult.GOT:
+        _note_locked_around(picture, choices[:number])
+    return held
+
+
+def _note_locked_around(picture: Picture, choices: Sequence[Choice]) -> None:
+    """Where a choice was taken, others were: learned for whoever chooses next."""
+    picture.note_locked(locks.locked_among(picture.event_id, _seats_around(choices)))
+
+
+def _seats_around(choices: Iterable[Choice]) -> list[int]:
+    """All that was free in the runs of these choices."""
+    return list({pk for choice in choices for pk in choice.run.ticket_ids})
 
 
 def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
     """Take any free rows, passing over those that another buyer is just taking."""
-    for attempt in range(CHOICE_ATTEMPTS):
+    for attempt in range(ADMISSION_ATTEMPTS):
         # Behind what this process sold last; from the beginning once that found too few.
         after = _sold_lately.get(tier.pk, 0) if attempt == 0 else 0
         try:
@@ -195,6 +256,16 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
         # Enough are free, but locked by buyers who may yet roll back: look again.
         time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311  # Jitter, not a secret.
     raise TicketsUnavailable(available=left)
+
+
+@contextmanager
+def _locks_released_on_failure(event: Event, ticket_ids: Sequence[int], booking_id: UUID) -> Iterator[None]:
+    """Gives back the locks that were taken, once the transaction inside has given back the rows."""
+    try:
+        yield
+    except BaseException:
+        locks.release(event.pk, ticket_ids, booking_id)
+        raise
 
 
 def _one_transaction() -> AbstractContextManager[None]:

@@ -1,11 +1,13 @@
 """Where the seats of an event's tickets are, which pictures of the event share.
 
 A process knows halls of hundreds of thousands of seats, so that each takes a few numbers in an array
-and no object of its own. Nothing is decided by it: a hold asks the rows.
+and no object of its own. Whether a seat is free is not decided by it: a hold asks the rows. Which seats stand
+side by side is, for whoever leaves the choice to the box office.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -28,7 +30,7 @@ BLOCKED = DIGITS[Ticket.Status.BLOCKED].encode()
 FREE = re.compile(AVAILABLE + b"+")
 # Read again when the event is changed, and this often: a changed plan of the venue moves seats too.
 LAYOUT_SECONDS = 60
-# For what is only suggested an older one does, so that nobody waits: whoever is shown numbers has it read.
+# To suggest or to choose an older one does, so that nobody waits: whoever is shown numbers has it read.
 HINT_SECONDS = 2 * LAYOUT_SECONDS
 # So many seats are kept in all, at 40 to 60 bytes each in rows of twenty or more.
 LAYOUT_SEATS = 500_000
@@ -92,8 +94,14 @@ class SeatRow(NamedTuple):
             )
         return b"".join(digits[position : position + 1] or BLOCKED for position in self.positions)
 
-    def free_runs(self, digits: bytearray) -> Iterator[Run]:
-        return find_runs(self.section, self.row_index, self.places, self.ticket_ids, self.states_in(digits))
+    def free_seats(self, digits: bytearray) -> Iterator[tuple[int, int]]:
+        """The position and the ticket of each that is free."""
+        is_free = (digit == AVAILABLE[0] for digit in self.states_in(digits))
+        return itertools.compress(zip(self.positions, self.ticket_ids, strict=True), is_free)
+
+    def free_runs(self, states: bytes) -> Iterator[Run]:
+        """The free seats by how they stand side by side, where these are all seats' digits."""
+        return find_runs(self.section, self.row_index, self.places, self.ticket_ids, states)
 
 
 def find_runs(
@@ -135,6 +143,9 @@ class Layout:
             numbers = array("q", ticket_ids), array("i", places), array("i", positions)
             self._rows.append(SeatRow(tier_id, section, row_index, *numbers, is_straight=len(ranges) == 1))
         self._row_at = {row[:3]: row for row in self._rows}
+        self._rows_of: dict[int, list[SeatRow]] = {}
+        for row in sorted(self._rows, key=lambda row: row.row_index):
+            self._rows_of.setdefault(row.price_tier_id, []).append(row)
         # The tickets in the order of their ids, and in which row each is.
         pairs = sorted((pk, number) for number, row in enumerate(self._rows) for pk in row.ticket_ids)
         self._ticket_ids = array("q", (pk for pk, _ in pairs))
@@ -150,6 +161,10 @@ class Layout:
         if index == len(self) or self._ticket_ids[index] != ticket_id:
             return None
         return self._rows[self._row_numbers[index]].find(ticket_id)
+
+    def rows_of(self, price_tier_id: int) -> Sequence[SeatRow]:
+        """The rows of a tier, from the front to the back."""
+        return self._rows_of.get(price_tier_id, ())
 
     def near(self, seat: Place, rows: int) -> Iterator[SeatRow]:
         """The row of the seat and `rows` before and behind it, of its tier and section."""

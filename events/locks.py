@@ -4,9 +4,9 @@ One hash per event, `locks:1:{event_id}`, one field per held ticket, its value t
 id, each field with its own time to live. `HSETEX … FNX` takes all or none in one command
 (Valkey 9, Redis 8; https://valkey.io/commands/hsetex/).
 
-No function here raises because of the cache. When it is away, `take` answers `UNKNOWN`,
-`locked_ticket_ids`, `locked_fields` and `last_change` answer None and the others answer nothing; the
-caller then asks the database alone.
+No function here raises because of the cache. When it is away, `take` and `take_first` answer `UNKNOWN`,
+`locked_fields` and `last_change` answer None and the others answer nothing; the caller then asks the
+database alone.
 """
 
 from __future__ import annotations
@@ -43,6 +43,24 @@ return released
 """
 
 
+# Takes all fields of the first choice of which none is there; answers the choice's number, or 0. The
+# choices all have as many fields.
+TAKE_FIRST_SCRIPT = """
+local size = tonumber(ARGV[3])
+for start = 4, #ARGV, size do
+  local command = {'HSETEX', KEYS[1], 'FNX', 'EX', ARGV[2], 'FIELDS', size}
+  for i = start, start + size - 1 do
+    table.insert(command, ARGV[i])
+    table.insert(command, ARGV[1])
+  end
+  if redis.call(unpack(command)) == 1 then
+    return (start - 4) / size + 1
+  end
+end
+return 0
+"""
+
+
 class LockResult(enum.Enum):
     GOT = "got"
     TAKEN = "taken"
@@ -68,6 +86,29 @@ def take(event_id: int, ticket_ids: Sequence[int], booking_id: UUID) -> LockResu
     if answer is None:
         return LockResult.UNKNOWN
     return LockResult.GOT if answer == 1 else LockResult.TAKEN
+
+
+def take_first(event_id: int, choices: Sequence[Sequence[int]], booking_id: UUID) -> tuple[LockResult, int]:
+    """Take the locks of all tickets of one choice for the lease: of the first that is wholly free.
+
+    Each choice has as many tickets. The number is how many choices before it were not free: all where none
+    is, and 0 where the cache does not say; it may then have taken one of them all the same, for the lease.
+    """
+    fields = [ticket_id for choice in choices for ticket_id in choice]
+    answer = ask(
+        lambda client: client.eval(
+            TAKE_FIRST_SCRIPT,
+            1,
+            lock_key(event_id),
+            str(booking_id),
+            LEASE_SECONDS,
+            len(choices[0]),
+            *fields,
+        )
+    )
+    if answer is None:
+        return LockResult.UNKNOWN, 0
+    return (LockResult.GOT, answer - 1) if answer else (LockResult.TAKEN, len(choices))
 
 
 def keep(event_id: int, ticket_ids: Sequence[int], booking_id: UUID, *, milliseconds: int) -> None:
@@ -105,16 +146,10 @@ def last_change(event_id: int) -> bytes | None:
     return cast("bytes | None", ask(lambda client: client.get(change_key(event_id))))
 
 
-def locked_ticket_ids(event_id: int) -> frozenset[int] | None:
-    """The ids of the event's locked tickets, or None when the cache does not say."""
-    fields = locked_fields(event_id)
-    return None if fields is None else frozenset(map(int, fields))
-
-
 def locked_fields(event_id: int) -> list[bytes] | None:
-    """The same in decimal digits, as the cache has them; None when it does not say.
+    """The ids of the event's locked tickets, in decimal digits; None when the cache does not say.
 
-    Of tens of thousands, making numbers takes longer than all that is done with them.
+    As it has them: of tens of thousands, making numbers takes longer than all that is done with them.
     """
     return cast("list[bytes] | None", ask(lambda client: client.hkeys(lock_key(event_id))))
 

@@ -7,7 +7,7 @@ larger one for a moment, for all readers of this process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -15,7 +15,17 @@ from typing import Any, TypeVar, cast
 from events import moments
 from events.availability import DIGITS, Snapshot, changes_since, take_snapshot
 from events.hall import Counts, SeatCount, count_tickets
-from events.layouts import AVAILABLE, BLOCKED, HINT_SECONDS, Layout, Place, Run, kept_layout, layout_of
+from events.layouts import (
+    AVAILABLE,
+    BLOCKED,
+    HINT_SECONDS,
+    Layout,
+    Place,
+    Run,
+    SeatRow,
+    kept_layout,
+    layout_of,
+)
 from events.models import Event, Ticket
 from events.moments import Moments
 from events.querysets import PUBLIC_STATUSES
@@ -50,6 +60,7 @@ class Picture:
         self._changes: dict[str, list[tuple[int, int]]] = {}
         # The picture's digits, less what was seen to be locked since, and what was suggested.
         self._hints = bytearray(snapshot.digits, "ascii")
+        self._runs: dict[tuple[int, str, int], tuple[bytes, Sequence[Run]]] = {}
         # One at a time chooses among them, so that no two are sent to one seat.
         self.choosing = threading.Lock()
         self._lock = threading.RLock()
@@ -100,11 +111,35 @@ class Picture:
         Of its tier and section, in its own row and in `rows` before and behind it. What is free here may
         be gone by now: a hold of it decides.
         """
-        runs = (run for row in self._layout.near(seat, rows) for run in row.free_runs(self._hints))
-        return [run for run in runs if len(run.ticket_ids) >= quantity]
+        return list(self._runs_in(self._layout.near(seat, rows), quantity))
+
+    def runs_of(self, price_tier_id: int, quantity: int) -> Iterator[Run]:
+        """The same of a whole tier, from the front row to the back. Reads where the seats are at once."""
+        return self._runs_in(self._layout.rows_of(price_tier_id), quantity)
+
+    def _runs_in(self, rows: Iterable[SeatRow], quantity: int) -> Iterator[Run]:
+        for row in rows:
+            states = row.states_in(self._hints)
+            # Of a hall that is nearly sold, most rows need no closer look.
+            if AVAILABLE * quantity not in states:
+                continue
+            # Mostly nothing has changed since somebody else asked.
+            before, runs = self._runs.get(row[:3]) or (b"", ())
+            if states != before:
+                runs = tuple(row.free_runs(states))
+                self._runs[row[:3]] = states, runs
+            yield from (run for run in runs if len(run.ticket_ids) >= quantity)
+
+    def free_seats_of(self, price_tier_id: int) -> list[tuple[int, int]]:
+        """The position and the ticket of each free seat of a tier, in the order of the hall."""
+        return sorted(
+            (position, ticket_id)
+            for row in self._layout.rows_of(price_tier_id)
+            for position, ticket_id in row.free_seats(self._hints)
+        )
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:
-        """Have `runs_near` take these for gone, for as long as this picture is kept."""
+        """Have the runs take these for gone, for as long as this picture is kept."""
         for position in self._positions_of(ticket_ids):
             self._hints[position] = RESERVED[0]
 
@@ -115,7 +150,14 @@ class Picture:
 
     def suggest_again(self, seat: Place, *, rows: int) -> None:
         """Forget what was suggested around a seat, as in `runs_near`."""
-        for row in self._layout.near(seat, rows):
+        self._forget_suggested(self._layout.near(seat, rows))
+
+    def suggest_all_again(self, price_tier_id: int) -> None:
+        """Forget what was suggested of a tier."""
+        self._forget_suggested(self._layout.rows_of(price_tier_id))
+
+    def _forget_suggested(self, rows: Iterable[SeatRow]) -> None:
+        for row in rows:
             if SUGGESTED in row.states_in(self._hints):
                 for position in row.positions:
                     self._replace(position, SUGGESTED, AVAILABLE)

@@ -501,7 +501,7 @@ def test_delete_gives_the_tickets_back_and_again_changes_nothing(client: Client,
     assert [(answer.status_code, answer.content) for answer in answers] == [(204, b"")] * 2
     assert client.get(url_of(made), headers=token_of(made)).json()["status"] == "released"
     assert Ticket.objects.get(event=event, position=0).status == "available"
-    assert locks.locked_ticket_ids(event.pk) == frozenset()
+    assert locks.owners(event.pk) == {}
 
 
 def test_steps_that_no_longer_fit_are_refused(client: Client, event: Event):

@@ -166,7 +166,7 @@ def test_authorised_payment_books_the_tickets_and_then_takes_the_money(booking, 
     codes = list(booking.items.values_list("code", flat=True))
     assert [len(code) for code in codes] == [16, 16]
     assert len(set(codes)) == 2
-    assert locks.locked_ticket_ids(event.pk) == frozenset()
+    assert locks.owners(event.pk) == {}
     assert_audit_is_clean()
 
 

@@ -5,6 +5,7 @@ Each ends with the audit. The last test takes the guard away and shows that the 
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -21,6 +22,7 @@ from bookings.sandbox.models import SandboxIntent
 from bookings.services import Buyer, HeldBooking, hold_best_available, hold_tickets
 from events import locks
 from events.models import Ticket
+from events.pictures import _take_picture
 from tests.factories import make_event, make_general_admission, make_seated_event, make_user, ticket_ids
 from tests.utils import assert_audit_is_clean, let_hold_lapse, run_together
 
@@ -116,19 +118,51 @@ def test_last_general_admission_tickets_go_to_as_many_as_there_are():
     assert_audit_is_clean()
 
 
-def test_best_available_for_many_at_once_sells_every_pair_once():
+@pytest.mark.usefixtures("_with_and_without_cache")
+@pytest.mark.parametrize("one_process", [True, False])
+def test_best_available_for_many_at_once_sells_every_pair_once(monkeypatch, one_process):
     event = make_seated_event(rows=5, seats=8)
     tier = event.price_tiers.get()
+    if not one_process:
+        # Each chooses for itself, and all are sent to the same seats.
+        monkeypatch.setattr(services, "recent_picture_of", _take_picture)
 
     results = run_together(
         [
             partial(hold_best_available, event=event, price_tier_id=tier.pk, quantity=2, buyer=buyer(n))
-            for n in range(12)
+            for n in range(24)
         ]
     )
 
-    assert len(held(results)) == 12
-    assert event.tickets.filter(status="reserved").count() == 24
+    # A pair of any row that is left can be held.
+    assert len(held(results)) == 20
+    assert refusals(results) == {exceptions.TicketsUnavailable}
+    assert event.tickets.filter(status="reserved").count() == 40
+    assert_audit_is_clean()
+
+
+@pytest.mark.usefixtures("_with_and_without_cache")
+def test_best_available_refuses_nobody_while_processes_choose_the_same(monkeypatch):
+    """Each of two processes sells what the other's picture shows as free."""
+    event = make_seated_event(rows=25, seats=40)
+    tier = event.price_tiers.get()
+    own_picture = threading.local()
+    pictures = itertools.cycle([_take_picture(event.slug), _take_picture(event.slug)])
+    monkeypatch.setattr(services, "recent_picture_of", lambda _slug: own_picture.kept)
+
+    def hold_ten(name: str) -> list[HeldBooking]:
+        own_picture.kept = next(pictures)
+        return [
+            hold_best_available(
+                event=event, price_tier_id=tier.pk, quantity=2, buyer=Buyer(email=f"{name}{n}@example.org")
+            )
+            for n in range(10)
+        ]
+
+    results = run_together([partial(hold_ten, name) for name in "abcdefghijklmnop"])
+
+    assert [type(result) for result in results] == [list] * 16
+    assert event.tickets.filter(status="reserved").count() == 320
     assert_audit_is_clean()
 
 

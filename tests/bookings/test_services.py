@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from bookings import exceptions, payments, services
 from bookings.models import Booking
 from bookings.services import Buyer, hold_best_available, hold_tickets
-from events import locks
-from events.models import Event, Ticket
+from events import locks, moments
+from events.models import Event, Seat, Ticket
+from events.pictures import picture_of
 from events.raw_clients import raw_client
 from tests.factories import (
     make_event,
@@ -28,6 +33,7 @@ from tests.factories import (
 from tests.utils import assert_audit_is_clean, let_hold_lapse
 
 GUEST = Buyer(email="guest@example.org")
+OTHER = Buyer(email="other@example.org")
 
 pytestmark = pytest.mark.django_db
 
@@ -129,7 +135,7 @@ def test_hold_of_a_taken_ticket_holds_nothing_and_names_what_is_gone_and_what_is
     assert refusal.value.suggestion == ids[1:3]
     assert Booking.objects.count() == 1
     assert states(event) == ["reserved"] + ["available"] * 5
-    assert locks.locked_ticket_ids(event.pk) == frozenset()
+    assert locks.owners(event.pk) == {}
 
 
 def test_hold_of_a_locked_ticket_does_not_write_to_the_database(django_assert_num_queries):
@@ -344,9 +350,9 @@ def test_best_available_takes_neighbours_in_the_middle_of_the_front_row():
     event = make_event()
     tier = make_seated(event, rows=2, seats=8)
 
-    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=4, buyer=GUEST)
 
-    assert list(held.booking.items.values_list("ticket__position", flat=True)) == [3, 4]
+    assert list(held.booking.items.values_list("ticket__position", flat=True)) == [2, 3, 4, 5]
 
 
 def test_best_available_without_neighbours_suggests_what_is_free():
@@ -370,6 +376,208 @@ def test_best_available_of_a_draft_tells_nothing_of_its_seats():
 
     with pytest.raises(exceptions.NotOnSale):
         hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+
+def test_best_available_asks_for_no_other_row_than_those_it_holds(django_assert_num_queries):
+    event = make_seated_event(rows=5, seats=100)
+    tier = event.price_tiers.get()
+    hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+
+    # The tier, and the hold between a savepoint and its release.
+    with django_assert_num_queries(4):
+        hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=OTHER)
+
+    assert event.tickets.filter(status="reserved").count() == 4
+
+
+@pytest.fixture
+def keep_picture(monkeypatch) -> Callable[[Event], None]:
+    """Choices are made from the picture of this moment, as by a process that hears of nothing for a while."""
+
+    def keep(event: Event) -> None:
+        picture = picture_of(event.slug)
+        assert picture.counts.ticket_count
+        monkeypatch.setattr(services, "recent_picture_of", {event.slug: picture}.__getitem__)
+
+    return keep
+
+
+@pytest.fixture
+def tries(monkeypatch) -> list[int]:
+    """How many choices were passed over, for each time that some were tried."""
+    numbers = []
+    take_first = locks.take_first
+
+    def try_and_tell(*args):
+        lock, number = take_first(*args)
+        numbers.append(number)
+        return lock, number
+
+    monkeypatch.setattr(locks, "take_first", try_and_tell)
+    return numbers
+
+
+def test_best_available_sends_nobody_where_another_was_sent(keep_picture, tries):
+    event = make_seated_event(rows=2, seats=8)
+    keep_picture(event)
+    tier = event.price_tiers.get()
+
+    for number in range(8):
+        buyer = Buyer(email=f"{number}@example.org")
+        hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=buyer)
+
+    assert tries == [0] * 8
+    assert states(event) == ["reserved"] * 16
+
+
+def test_best_available_that_is_just_taken_is_followed_by_the_next_best(keep_picture, tries):
+    event = make_event()
+    tier = make_seated(event, rows=2, seats=20)
+    ids = ticket_ids(event)
+    # In the second row three seats are free: any two leave one alone.
+    event.tickets.filter(pk__in=[*ids[20:28], *ids[31:]]).update(status="blocked")
+    keep_picture(event)
+    locks.take(event.pk, ids[8:12], uuid4())
+
+    held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=2, buyer=GUEST)
+
+    assert tries != [0]
+    assert [ids.index(ticket.ticket_id) for ticket in held.tickets] in ([6, 7], [12, 13])
+
+
+def test_best_available_without_the_cache_is_found_though_a_rival_always_takes_the_best_first(monkeypatch):
+    event = make_seated_event(rows=10, seats=20)
+
+    def a_rival_is_first(_event_id, choices, _booking_id):
+        event.tickets.filter(pk__in=choices[0]).update(status="blocked")
+        return locks.LockResult.UNKNOWN, 0
+
+    monkeypatch.setattr(locks, "take_first", a_rival_is_first)
+
+    hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+    assert states(event).count("reserved") == 2
+
+
+def test_best_available_is_in_the_front_row_of_whatever_section():
+    event = make_event()
+    tier = make_seated(event, rows=11, seats=4)
+    Seat.objects.filter(venue=event.venue, row_index=10).update(section="Wing", row_index=0)
+    ids = ticket_ids(event)
+
+    rows = []
+    for buyer in (GUEST, OTHER):
+        held = hold_best_available(event=event, price_tier_id=tier.pk, quantity=4, buyer=buyer)
+        rows += {ids.index(ticket.ticket_id) // 4 for ticket in held.tickets}
+
+    assert rows == [0, 10]
+
+
+def test_best_available_that_are_scattered_are_close_in_the_order_of_the_hall():
+    event = make_event()
+    tier = make_seated(event, rows=4, seats=4)
+    Seat.objects.filter(venue=event.venue, row_index__gt=1).update(section="Wing")
+    Seat.objects.filter(venue=event.venue, section="Wing").update(row_index=F("row_index") - 2)
+    ids = ticket_ids(event)
+    free = [ids[0], ids[5], ids[9], ids[15]]
+    event.tickets.exclude(pk__in=free).update(status="blocked")
+
+    with pytest.raises(exceptions.TicketsUnavailable) as refusal:
+        hold_best_available(event=event, price_tier_id=tier.pk, quantity=3, buyer=GUEST)
+
+    assert (refusal.value.available, refusal.value.suggestion) == (4, free[:3])
+
+
+@pytest.mark.parametrize(
+    "why", [{"on_sale_at": timezone.now() + timedelta(days=1)}, {"status": Event.Status.CANCELLED}]
+)
+def test_best_available_of_what_is_not_on_sale_says_so_before_how_much_there_is(why):
+    event = make_seated_event(seats=1)
+    Event.objects.filter(pk=event.pk).update(**why)
+    event.refresh_from_db()
+
+    with pytest.raises(exceptions.NotOnSale):
+        hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_hold_that_cannot_be_committed_gives_its_locks_back(monkeypatch, is_named):
+    event = make_seated_event(seats=2)
+    hold = partial(hold_best_available, price_tier_id=event.price_tiers.get().pk, quantity=2)
+    if is_named:
+        hold = partial(hold_tickets, ticket_ids=ticket_ids(event))
+
+    def fail(*_args):
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "commit", fail)
+    with pytest.raises(OperationalError):
+        hold(event=event, buyer=GUEST)
+    monkeypatch.undo()
+
+    assert locks.owners(event.pk) == {}
+    assert states(event) == ["available", "available"]
+
+
+@pytest.mark.parametrize("known_by", ["locks", "rows"])
+def test_best_available_learns_what_others_took(keep_picture, tries, monkeypatch, known_by):
+    event = make_seated_event(rows=4, seats=20)
+    ids = ticket_ids(event)
+    keep_picture(event)
+    if known_by == "locks":
+        locks.take(event.pk, ids[:40], uuid4())
+    else:
+        monkeypatch.setattr(locks.breaker, "allows_call", lambda: False)
+        event.tickets.filter(pk__in=ids[:40]).update(status="blocked")
+    held = hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+    assert {ids.index(ticket.ticket_id) // 20 for ticket in held.tickets} == {2}
+    # Eight choices of the first row, eight of the second, and then what is free.
+    assert len(tries) <= 4
+    # Whoever chooses next knows.
+    picture = services.recent_picture_of(event.slug)
+    assert {run.row_index for run in picture.runs_of(event.price_tiers.get().pk, 1)} == {2, 3}
+
+
+def test_best_available_refuses_nobody_because_of_an_older_picture(keep_picture):
+    event = make_seated_event(seats=2)
+    first = hold_tickets(event=event, ticket_ids=ticket_ids(event), buyer=OTHER)
+    keep_picture(event)
+    services.release_hold(booking_id=first.booking.pk)
+    # Given back after the commit, which a test has none of.
+    raw_client("locks").flushdb()
+
+    held = hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+    assert states(event) == ["reserved", "reserved"]
+    assert held.booking.items.count() == 2
+
+
+def test_best_available_is_of_its_tier_whatever_an_older_picture_says(keep_picture, tries):
+    event = make_event()
+    stalls = make_seated(event, rows=2, seats=4, name="Stalls")
+    balcony = make_seated(event, seats=4, name="Balcony")
+    keep_picture(event)
+    front_row = ticket_ids(event)[:4]
+    event.tickets.filter(pk__in=front_row).update(price_tier=balcony)
+
+    held = hold_best_available(event=event, price_tier_id=stalls.pk, quantity=2, buyer=GUEST)
+
+    assert {ticket.price_tier_id for ticket in held.tickets} == {stalls.pk}
+    assert not {ticket.ticket_id for ticket in held.tickets}.intersection(front_row)
+    # All of the row are learned at once.
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("seats", [2, moments.SMALL_HALL + 1])
+def test_best_available_takes_what_others_were_sent_to_rather_than_refuse(seats):
+    event = make_seated_event(seats=seats)
+    services.recent_picture_of(event.slug).note_suggested(ticket_ids(event))
+
+    hold_best_available(event=event, price_tier_id=event.price_tiers.get().pk, quantity=2, buyer=GUEST)
+
+    assert states(event).count("reserved") == 2
 
 
 def test_general_admission_takes_any_and_says_how_many_are_left():
@@ -469,7 +677,7 @@ def test_release_gives_tickets_and_locks_back_and_can_be_repeated():
     booking.refresh_from_db()
     assert booking.status == "released"
     assert states(event) == ["available", "available"]
-    assert locks.locked_ticket_ids(event.pk) == frozenset()
+    assert locks.owners(event.pk) == {}
 
 
 def test_release_leaves_tickets_that_someone_else_has_meanwhile():

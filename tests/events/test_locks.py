@@ -30,6 +30,18 @@ def test_take_gets_all_or_none():
     assert locks.owners(EVENT) == {1: first, 2: first}
 
 
+def test_take_first_gets_the_first_choice_that_is_wholly_free_and_no_other():
+    first, second = uuid4(), uuid4()
+    locks.take(EVENT, [2, 5], first)
+
+    assert locks.take_first(EVENT, [[1, 2], [3, 4], [6, 7]], second) == (LockResult.GOT, 1)
+    assert locks.owners(EVENT) == {2: first, 5: first, 3: second, 4: second}
+    assert locks.kept_beyond_lease(EVENT, [3, 4]) == set()
+
+    assert locks.take_first(EVENT, [[1, 2], [4, 6]], uuid4()) == (LockResult.TAKEN, 2)
+    assert set(locks.owners(EVENT)) == {2, 3, 4, 5}
+
+
 def test_take_is_for_a_lease_and_keep_for_the_hold():
     booking = uuid4()
     locks.take(EVENT, [1, 2], booking)
@@ -47,13 +59,13 @@ def test_each_lock_ends_by_its_own_time():
 
     time.sleep(0.05)
 
-    assert locks.locked_ticket_ids(EVENT) == {1}
+    assert set(locks.owners(EVENT)) == {1}
 
 
 def test_keep_of_a_hold_that_has_ended_writes_nothing():
     locks.keep(EVENT, [1], uuid4(), milliseconds=0)
 
-    assert locks.locked_ticket_ids(EVENT) == frozenset()
+    assert locks.owners(EVENT) == {}
 
 
 def test_release_gives_back_only_what_the_booking_owns():
@@ -85,7 +97,7 @@ def test_clearing_the_cache_leaves_the_locks():
 
     cache.clear()
 
-    assert locks.locked_ticket_ids(EVENT) == {1}
+    assert set(locks.owners(EVENT)) == {1}
 
 
 def test_locks_are_found_where_the_key_function_says():
@@ -120,7 +132,8 @@ def test_cache_that_is_away_is_unknown_and_asked_only_once(request, fault):
     locks.release(EVENT, [1], uuid4())
 
     assert set(answers) == {LockResult.UNKNOWN}
-    assert locks.locked_ticket_ids(EVENT) is None
+    assert locks.take_first(EVENT, [[1]], uuid4()) == (LockResult.UNKNOWN, 0)
+    assert locks.locked_fields(EVENT) is None
     assert locks.owners(EVENT) == {}
     # A hundred calls at 50 ms each would take five seconds; the breaker lets one of them wait.
     assert time.monotonic() - began < 2
