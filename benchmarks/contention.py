@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks import database, house
 from benchmarks.load import Answer, Outcome, expect, message, play
@@ -15,14 +17,42 @@ from benchmarks.requests import Address, guest_hold
 from benchmarks.rush.picture import Picture
 from benchmarks.sizes import Sizes
 from bookings.models import BookingItem
+from events.models import Event
 
 
-class Buyer:
-    """Somebody who wants one seat, wherever it is, and asks until they have it or all are gone.
+class Buyer(Protocol):
+    """Somebody who wants one seat, and asks until they have it or all are gone."""
 
-    At first they choose a seat by chance, as all look free. Refused, they take the seat that the
-    answer suggests; where it suggests none, they look at the availability, choose by chance among
-    what is free there, and leave once nothing is.
+    has_seat: bool
+
+    def next_request(self, answer: Answer | None) -> bytes | None:
+        """What they ask after this answer (None at first), or None once they leave."""
+
+
+class BuyerOfTheBest:
+    """One who leaves the choice to the box office, and goes on while anything is free."""
+
+    def __init__(self, number: int, slug: str, price_tier: int) -> None:
+        self.has_seat = False
+        self._request = partial(guest_hold, slug, {"price_tier": price_tier, "quantity": 1}, number)
+
+    def next_request(self, answer: Answer | None) -> bytes | None:
+        if answer is None:
+            return self._request()
+        if answer.status == 201:
+            self.has_seat = True
+            return None
+        if answer.status == 409:
+            return self._request() if json.loads(answer.body)["available"] else None
+        raise _unexpected(answer)
+
+
+class BuyerByChance:
+    """One who chooses: at first a seat by chance, as all look free.
+
+    Refused, they take the seat that the answer suggests;
+    where it suggests none, they look at the availability, choose by chance among what is free there,
+    and leave once nothing is.
     """
 
     def __init__(self, number: int, slug: str, tickets: list[int]) -> None:
@@ -33,7 +63,6 @@ class Buyer:
         self._dice = Random(number)
 
     def next_request(self, answer: Answer | None) -> bytes | None:
-        """What they ask after this answer (None at first), or None once they leave."""
         if answer is None:
             return self._hold(self._dice.choice(self.tickets))
         if answer.status == 201:
@@ -45,7 +74,7 @@ class Buyer:
             return self._hold(suggestion[0]) if suggestion else self._look()
         if answer.status == 200:
             return self._choose(told)
-        raise RuntimeError(f"a buyer was answered {answer.status}: {told}")
+        raise _unexpected(answer)
 
     def _hold(self, ticket: int) -> bytes:
         return guest_hold(self.slug, {"tickets": [ticket]}, self.number)
@@ -60,12 +89,37 @@ class Buyer:
         return self._hold(self._dice.choice(free)) if free else None
 
 
+def _unexpected(answer: Answer) -> RuntimeError:
+    return RuntimeError(f"a buyer was answered {answer.status}: {answer.body.decode()}")
+
+
 def measure_contention(address: Address, report: Report, sizes: Sizes, seated: Outcome) -> None:
-    """Have all buyers begin in the same moment, each on a connection of their own."""
-    event = house.make_event("club", house.make_venue("club", sizes.contested))
-    tickets = house.ticket_ids(event)
+    """Two such crowds: of those who choose, and of those who have the best chosen for them."""
+    event, tickets = _make_club("club", sizes)
+    by_chance = [BuyerByChance(number, event.slug, tickets) for number in range(sizes.buyers)]
+    _measure_crowd(address, report, sizes, seated, f"{sizes.contested} seats", by_chance, tickets)
+    event, tickets = _make_club("loge", sizes)
+    tier = event.price_tiers.get().pk
+    of_the_best = [BuyerOfTheBest(sizes.buyers + number, event.slug, tier) for number in range(sizes.buyers)]
+    _measure_crowd(address, report, sizes, seated, "the best seat", of_the_best, tickets)
+
+
+def _make_club(name: str, sizes: Sizes) -> tuple[Event, list[int]]:
+    event = house.make_event(name, house.make_venue(name, sizes.contested))
     database.analyze()
-    buyers = [Buyer(number, event.slug, tickets) for number in range(sizes.buyers)]
+    return event, house.ticket_ids(event)
+
+
+def _measure_crowd(
+    address: Address,
+    report: Report,
+    sizes: Sizes,
+    seated: Outcome,
+    wish: str,
+    buyers: Sequence[Buyer],
+    tickets: list[int],
+) -> None:
+    """Have all of them begin in the same moment, each on a connection of their own."""
     times: list[float] = []
 
     def script(number: int, answer: Answer | None) -> bytes | None:
@@ -75,16 +129,16 @@ def measure_contention(address: Address, report: Report, sizes: Sizes, seated: O
             times.append(time.perf_counter())
         return request
 
-    crowd = play(address, sizes.buyers, script)
+    crowd = play(address, len(buyers), script)
     expect(crowd, 201, 409, 200)
-    report.note(f"{sizes.buyers} buyers, {sizes.contested} seats", crowd)
+    report.note(f"{len(buyers)} buyers, {wish}", crowd)
     at_this_rate = sizes.contested / seated.rate
     report.bound(
-        "time to sell out", times[-1] - times[0], at_this_rate, f"{sizes.contested} / hold rate", 1.5
+        f"sold out, {wish}", times[-1] - times[0], at_this_rate, f"{sizes.contested} / hold rate", 1.5
     )
-    report.bound("the longest wait of a request", max(crowd.times), crowd.percentile(50), "the median", 10.0)
+    report.bound(f"longest wait, {wish}", max(crowd.times), crowd.percentile(50), "the median", 10.0)
     wrong = sizes.contested - sold_once(tickets)
-    report.bound("seats not sold exactly once", wrong, sizes.contested, "the seats", 0.0)
+    report.bound(f"not sold once, {wish}", wrong, sizes.contested, "the seats", 0.0)
 
 
 def sold_once(tickets: list[int]) -> int:

@@ -26,6 +26,7 @@ VALUES = {
     "%(limit_sizes)s": "'{}'",
     "%(besides)s": "NULL",
     "%(tickets)s": "ARRAY[:first, :second]",
+    "%(tier)s": "NULL",
     "%(event)s": ":event",
     "%(quantity)s": "2",
     "%(seconds)s": "600",

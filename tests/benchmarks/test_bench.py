@@ -19,7 +19,8 @@ import pytest
 from django.db import connection
 
 from benchmarks import bulk, database
-from benchmarks.contention import Buyer, sold_once
+from benchmarks.contention import BuyerByChance, BuyerOfTheBest, sold_once
+from benchmarks.limit import same_writes
 from benchmarks.load import Answer, Outcome, expect, message, play
 from benchmarks.measures import CONNECTIONS, TURNS, House
 from benchmarks.memory import MIX, kind_of
@@ -112,7 +113,7 @@ def wanted(request: bytes) -> list[int]:
 
 
 def test_buyer_takes_what_is_suggested_and_leaves_with_a_seat():
-    buyer = Buyer(7, "club", [11, 12, 13, 14])
+    buyer = BuyerByChance(7, "club", [11, 12, 13, 14])
 
     assert wanted(buyer.next_request(None))[0] in {11, 12, 13, 14}
     assert wanted(buyer.next_request(answered(409, suggestion=[13]))) == [13]
@@ -121,7 +122,7 @@ def test_buyer_takes_what_is_suggested_and_leaves_with_a_seat():
 
 
 def test_buyer_without_a_suggestion_looks_and_chooses_what_is_free():
-    buyer = Buyer(7, "club", [11, 12, 13, 14])
+    buyer = BuyerByChance(7, "club", [11, 12, 13, 14])
 
     look = buyer.next_request(answered(409, suggestion=[]))
 
@@ -131,13 +132,29 @@ def test_buyer_without_a_suggestion_looks_and_chooses_what_is_free():
     assert not buyer.has_seat
 
 
-def test_buyer_takes_no_error_for_a_refusal():
+def test_buyer_of_the_best_asks_again_while_anything_is_free():
+    buyer = BuyerOfTheBest(7, "club", 3)
+
+    first = buyer.next_request(None)
+    again = buyer.next_request(answered(409, available=1, suggestion=[]))
+
+    assert json.loads(first.split(b"\r\n\r\n")[1]) == {"event": "club", "price_tier": 3, "quantity": 1}
+    # Under another key, or it would be answered the same again.
+    assert again != first
+    assert buyer.next_request(answered(409, available=0, suggestion=[])) is None
+    assert not buyer.has_seat
+    assert buyer.next_request(answered(201)) is None
+    assert buyer.has_seat
+
+
+@pytest.mark.parametrize("buyer", [BuyerByChance(7, "club", [11]), BuyerOfTheBest(7, "club", 3)])
+def test_buyer_takes_no_error_for_a_refusal(buyer):
     with pytest.raises(RuntimeError, match="503"):
-        Buyer(7, "club", [11]).next_request(answered(503, code="temporarily_unavailable"))
+        buyer.next_request(answered(503, code="temporarily_unavailable"))
 
 
 def test_two_buyers_come_from_two_addresses():
-    first, second = (Buyer(number, "club", [11]).next_request(None) for number in (7, 263))
+    first, second = (BuyerByChance(number, "club", [11]).next_request(None) for number in (7, 263))
 
     assert b"X-Forwarded-For: 10.0.0.7\r\n" in first
     assert b"X-Forwarded-For: 10.0.1.7\r\n" in second
@@ -230,8 +247,17 @@ def test_house_is_as_the_sizes_say():
     pairs = its.pairs(SMALL.seats // 2)
 
     assert len({ticket for pair in pairs for ticket in pair}) == 2 * len(pairs)
-    assert its.standing.tickets.available().count() == SMALL.standing > 6 * SMALL.holds
-    assert Booking.objects.count() == SMALL.standing // 20
+    left = [field.tickets.available().count() for field in its.fields]
+    assert left == [SMALL.standing, SMALL.standing // 2 + SMALL.holds, 2 * SMALL.holds]
+    assert 2 * Booking.objects.count() == 3 * SMALL.standing - sum(left)
+
+
+def test_limit_makes_the_writes_of_a_hold_and_names_all_its_values():
+    script = same_writes()
+
+    assert "%(" not in script
+    assert "INSERT INTO bookings_booking (" in script
+    assert "INSERT INTO bookings_idempotencykey" in script
 
 
 # --- What it reads of engines and workers -----------------------------------------------------
