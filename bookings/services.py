@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -58,7 +58,7 @@ from bookings.reserving import (
     reserve_tickets,
 )
 from events import locks
-from events.layouts import Place
+from events.layouts import Place, Run
 from events.models import Event, PriceTier, Ticket
 from events.pictures import Picture, picture_of, recent_picture_of
 from events.querysets import IS_AVAILABLE, current_status
@@ -122,10 +122,7 @@ def hold_tickets(*, event: Event, ticket_ids: Sequence[int], buyer: Buyer) -> He
     # Without locks many are refused by the rows: what is free of those is given back at once.
     scope = _one_transaction() if lock is locks.LockResult.GOT else transaction.atomic()
     try:
-        with _locks_released_on_failure(event, wanted, booking_id), scope:
-            return _reserve(
-                event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted)
-            )
+        return _hold_locked(event, booking_id, buyer, wanted, scope)
     except TicketsUnavailable:
         raise _gone(event, wanted, _taken_among(event, wanted)) from None
 
@@ -199,7 +196,7 @@ def _hold_first(
     booking_id = uuid4()
     lock, number = locks.take_first(event.pk, [choice.ticket_ids for choice in choices], booking_id)
     if lock is locks.LockResult.TAKEN:
-        _note_locked_around(picture, choices)
+        _note_locked_in(picture, [choice.run for choice in choices])
         return None
     if lock is locks.LockResult.UNKNOWN:
         # Every process has the same choices, and one is always first: spread out after a collision.
@@ -207,30 +204,27 @@ def _hold_first(
     wanted = sorted(choices[number].ticket_ids)
     try:
         # Undone before the next try, so that nobody waits for rows in two orders.
-        with _locks_released_on_failure(event, wanted, booking_id), transaction.atomic():
-            held = _reserve(
-                event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted, tier)
-            )
+        held = _hold_locked(event, booking_id, buyer, wanted, transaction.atomic(), tier)
     except TicketsUnavailable:
         # Sold since the picture was taken, and no lock told so.
-        around = _seats_around(choices)
+        around = _seats_in(choice.run for choice in choices)
         free = execute(FIND_FREE, {"tickets": array_of(around), "tier": str(tier.pk)}).fetchall()
         picture.note_locked(set(around).difference(pk for (pk,) in free))
         return None
     picture.note_locked(wanted)
     if lock is locks.LockResult.GOT:
-        _note_locked_around(picture, choices[:number])
+        _note_locked_in(picture, [choice.run for choice in choices[:number]])
     return held
 
 
-def _note_locked_around(picture: Picture, choices: Sequence[Choice]) -> None:
-    """Where a choice was taken, others were: learned for whoever chooses next."""
-    picture.note_locked(locks.locked_among(picture.event_id, _seats_around(choices)))
+def _note_locked_in(picture: Picture, runs: Iterable[Run]) -> None:
+    """What is locked by now in these runs need not be found out by whoever chooses next."""
+    picture.note_locked(locks.locked_among(picture.event_id, _seats_in(runs)))
 
 
-def _seats_around(choices: Iterable[Choice]) -> list[int]:
-    """All that was free in the runs of these choices."""
-    return list({pk for choice in choices for pk in choice.run.ticket_ids})
+def _seats_in(runs: Iterable[Run]) -> list[int]:
+    """The tickets of these runs, of which one may be a part of another."""
+    return list({pk for run in runs for pk in run.ticket_ids})
 
 
 def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer: Buyer) -> HeldBooking:
@@ -258,13 +252,25 @@ def _hold_general_admission(event: Event, tier: PriceTier, quantity: int, buyer:
     raise TicketsUnavailable(available=left)
 
 
-@contextmanager
-def _locks_released_on_failure(event: Event, ticket_ids: Sequence[int], booking_id: UUID) -> Iterator[None]:
-    """Gives back the locks that were taken, once the transaction inside has given back the rows."""
+def _hold_locked(
+    event: Event,
+    booking_id: UUID,
+    buyer: Buyer,
+    wanted: Sequence[int],
+    scope: AbstractContextManager[None],
+    tier: PriceTier | None = None,
+) -> HeldBooking:
+    """Reserve the rows of tickets whose locks were taken, in the transaction that `scope` is.
+
+    Gives the locks back where that fails, once the rows are given back.
+    """
     try:
-        yield
+        with scope:
+            return _reserve(
+                event, booking_id, buyer, lambda booking: reserve_tickets(booking, event, buyer, wanted, tier)
+            )
     except BaseException:
-        locks.release(event.pk, ticket_ids, booking_id)
+        locks.release(event.pk, wanted, booking_id)
         raise
 
 
@@ -352,8 +358,7 @@ def _choose_near(picture: Picture, seat: Place, quantity: int, rows: int) -> lis
     runs = picture.runs_near(seat, quantity, rows=rows)
     if not runs:
         return []
-    # What is learned here need not be asked for the next who is refused.
-    picture.note_locked(locks.locked_among(picture.event_id, [pk for run in runs for pk in run.ticket_ids]))
+    _note_locked_in(picture, runs)
     with picture.choosing:
         # Anew: meanwhile others were sent to some of these.
         runs = picture.runs_near(seat, quantity, rows=rows)
