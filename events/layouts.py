@@ -94,37 +94,30 @@ class SeatRow(NamedTuple):
             )
         return b"".join(digits[position : position + 1] or BLOCKED for position in self.positions)
 
-    def free_seats(self, digits: bytearray) -> Iterator[tuple[int, int]]:
-        """The position and the ticket of each that is free."""
-        is_free = (digit == AVAILABLE[0] for digit in self.states_in(digits))
+    def free_seats(self, states: bytes) -> Iterator[tuple[int, int]]:
+        """The position and the ticket of each that is free, where these are all seats' digits."""
+        is_free = (digit == AVAILABLE[0] for digit in states)
         return itertools.compress(zip(self.positions, self.ticket_ids, strict=True), is_free)
 
     def free_runs(self, states: bytes) -> Iterator[Run]:
-        """The free seats by how they stand side by side, where these are all seats' digits."""
-        return find_runs(self.section, self.row_index, self.places, self.ticket_ids, states)
+        """The same by how they stand side by side; an aisle parts them like one that is taken."""
+        middle = (self.places[0] + self.places[-1]) / 2
+        for found in FREE.finditer(states):
+            start, stop = found.span()
+            while start < stop:
+                end = self._end_of_run(start, stop)
+                yield Run(
+                    self.section, self.row_index, middle, self.places[start], self.ticket_ids[start:end]
+                )
+                start = end
 
-
-def find_runs(
-    section: str, row_index: int, places: Sequence[int], ticket_ids: Sequence[int], states: bytes
-) -> Iterator[Run]:
-    """The free seats of a row, by how they stand side by side; an aisle parts them like one that is taken.
-
-    Of each seat in the order of the row: its place, which no other has, its ticket, and its digit.
-    """
-    middle = (places[0] + places[-1]) / 2
-    for found in FREE.finditer(states):
-        start, stop = found.span()
-        while start < stop:
-            end = _end_of_run(places, start, stop)
-            yield Run(section, row_index, middle, places[start], ticket_ids[start:end])
-            start = end
-
-
-def _end_of_run(places: Sequence[int], start: int, stop: int) -> int:
-    """Behind the last seat, `stop` at the latest, up to which no place is left out."""
-    if places[stop - 1] - places[start] == stop - 1 - start:
-        return stop
-    return next(index for index in range(start + 1, stop) if places[index] != places[index - 1] + 1)
+    def _end_of_run(self, start: int, stop: int) -> int:
+        """Behind the last seat, `stop` at the latest, up to which no place is left out."""
+        places = self.places
+        # No two seats have one place.
+        if places[stop - 1] - places[start] == stop - 1 - start:
+            return stop
+        return next(index for index in range(start + 1, stop) if places[index] != places[index - 1] + 1)
 
 
 class Layout:

@@ -135,7 +135,7 @@ class Picture:
         return sorted(
             (position, ticket_id)
             for row in self._layout.rows_of(price_tier_id)
-            for position, ticket_id in row.free_seats(self._hints)
+            for position, ticket_id in row.free_seats(row.states_in(self._hints))
         )
 
     def note_locked(self, ticket_ids: Iterable[int]) -> None:

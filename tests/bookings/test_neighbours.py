@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookings.neighbours import best_neighbours, choose_neighbours, choose_scattered
-from events.layouts import AVAILABLE, BLOCKED, Run, find_runs
+from events.layouts import AVAILABLE, BLOCKED, Run, SeatRow
 
 
 def row(pattern: str, *, row_index: int = 0, section: str = "A", first_id: int = 1) -> list[Run]:
@@ -15,7 +15,8 @@ def row(pattern: str, *, row_index: int = 0, section: str = "A", first_id: int =
     places = [place for place, mark in enumerate(pattern) if mark != " "]
     ids = [first_id + place for place in places]
     states = b"".join(AVAILABLE if pattern[place] == "o" else BLOCKED for place in places)
-    return list(find_runs(section, row_index, places, ids, states))
+    seats = SeatRow(1, section, row_index, ids, places, range(len(places)), is_straight=True)
+    return list(seats.free_runs(states))
 
 
 def chosen(pattern: str, quantity: int) -> str:
