@@ -50,9 +50,8 @@ class BuyerOfTheBest:
 class BuyerByChance:
     """One who chooses: at first a seat by chance, as all look free.
 
-    Refused, they take the seat that the answer suggests;
-    where it suggests none, they look at the availability, choose by chance among what is free there,
-    and leave once nothing is.
+    Refused, they take the seat that the answer suggests; where it suggests none, they look at the
+    availability, choose by chance among what is free there, and leave once nothing is.
     """
 
     def __init__(self, number: int, slug: str, tickets: list[int]) -> None:

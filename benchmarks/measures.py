@@ -43,9 +43,8 @@ class House:
         database.vacuum()
 
     def _make_field(self, number: int, left: int) -> Event:
-        field = house.make_event(
-            f"field-{number}", house.make_venue(f"field-{number}"), standing=self.sizes.standing
-        )
+        name = f"field-{number}"
+        field = house.make_event(name, house.make_venue(name), standing=self.sizes.standing)
         bulk.sell_until(field.price_tiers.get(), left=left)
         return field
 
